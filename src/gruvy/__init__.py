@@ -1,0 +1,16 @@
+"""gruvy: gated recurrent networks, written as equations, run as kernels."""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+# Imported when first used, so that the language and the command line start without torch.
+_LAZY = {"GRU": "gruvy.layers", "Recurrent": "gruvy.layers", "load": "gruvy.artefact"}
+__all__ = ["GRU", "Recurrent", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'gruvy' has no attribute {name!r}")

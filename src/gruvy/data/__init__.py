@@ -1,0 +1,1 @@
+"""Readers, splits, text and batches."""

@@ -1,0 +1,90 @@
+"""What passes between a layer and an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from gruvy.language.cell import Cell
+from gruvy.language.graph import Size
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a call asks for beyond outputs and states.
+
+    Attributes:
+        record_gates: return every named gate at every step.
+        training: normalisers use the batch's statistics.
+    """
+
+    record_gates: bool = False
+    training: bool = False
+
+
+@dataclass(frozen=True)
+class Call:
+    """One layer in one direction over one batch.
+
+    Attributes:
+        sizes: the units of `"I"` and `"H"`.
+        inputs: each `(steps, batch, units)`; padding holds zeros.
+        states: initial states, each `(batch, units)`.
+        parameters: by the names of the cell's packs; missing biases stand as zeros.
+        lengths: real steps of each sequence, `(batch,)` int64 on the inputs' device; None when all are real.
+        normalisers: modules by name, each `(n, units) -> (n, units)`.
+    """
+
+    cell: Cell
+    sizes: Mapping[Size, int]
+    inputs: Sequence[Tensor]
+    states: Sequence[Tensor]
+    parameters: Mapping[str, Tensor]
+    lengths: Tensor | None = None
+    normalisers: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    options: Options = Options()
+
+    @property
+    def steps(self) -> int:
+        return self.inputs[0].shape[0]
+
+    @property
+    def alive(self) -> Tensor | None:
+        """`(steps, batch, 1)` bool: which steps are real; None when all are."""
+        if self.lengths is None:
+            return None
+        return (torch.arange(self.steps, device=self.lengths.device)[:, None] < self.lengths)[:, :, None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an engine gives back.
+
+    Attributes:
+        output: `(steps, batch, units)`, 0 past each sequence's end.
+        states: each `(batch, units)`, at each sequence's own end.
+        gates: `(steps, batch, units)` by name when they were asked for, 0 past the end.
+    """
+
+    output: Tensor
+    states: tuple[Tensor, ...]
+    gates: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """Runs a cell over a sequence; equal to the reference in outputs, final states and all gradients."""
+
+    name: str
+    purpose: str
+
+    def supports(self, cell: Cell, device: torch.device, dtype: torch.dtype, options: Options) -> tuple[bool, str]:
+        """Whether the engine can run such a call, and why (not)."""
+        ...
+
+    def run(self, call: Call) -> Result:
+        """Run a call that `supports` accepted."""
+        ...
