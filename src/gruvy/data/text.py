@@ -1,0 +1,132 @@
+"""Texts as token ids: the tokenizer, learned from the training texts and saved with the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+from gruvy.data.batches import pad
+from gruvy.errors import BadInput
+
+PADDING, UNKNOWN = 0, 1
+MAX_CHARACTERS = 100_000  # a longer text is cut here, so that one text cannot take all memory
+_WORD = Regex(r"[\p{L}\p{N}]+(?:'[\p{L}]+)?|[^\s\p{L}\p{N}]")
+_LINE_BREAK = Regex(r"<br\s*/?>")
+
+
+@dataclass(frozen=True)
+class TokenIds:
+    """The token ids of many texts, end to end.
+
+    Attributes:
+        ids: int32 `(tokens,)`.
+        offsets: int64 `(texts + 1,)`; text i is `ids[offsets[i]:offsets[i + 1]]`.
+    """
+
+    ids: np.ndarray
+    offsets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        return self.ids[self.offsets[i] : self.offsets[i + 1]]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each text."""
+        return np.diff(self.offsets)
+
+    def take(self, rows: Iterable[int] | np.ndarray) -> TokenIds:
+        """The texts at `rows`, in that order."""
+        return TokenIds.join([self[i] for i in rows])
+
+    @classmethod
+    def join(cls, parts: Sequence[Sequence[int] | np.ndarray]) -> TokenIds:
+        """One array from one sequence of ids a text."""
+        offsets = np.zeros(len(parts) + 1, np.int64)
+        np.cumsum([len(p) for p in parts], out=offsets[1:])
+        ids = np.concatenate([np.asarray(p, np.int32) for p in parts]) if parts else np.zeros(0, np.int32)
+        return cls(ids.astype(np.int32, copy=False), offsets)
+
+
+class TextInputs:
+    """Turns texts into token ids: lower-cased words and single signs, the most frequent of the training texts.
+
+    Args:
+        tokenizer: from `TextInputs.fit` or `TextInputs.load`.
+        max_tokens: how much of a text the recurrent branch reads, see `crop`.
+    """
+
+    FILE = "tokenizer.json"
+
+    def __init__(self, tokenizer: Tokenizer, max_tokens: int):
+        self.tokenizer, self.max_tokens = tokenizer, max_tokens
+
+    @classmethod
+    def fit(cls, texts: Iterable[str], vocabulary_size: int, max_tokens: int) -> TextInputs:
+        """Learn the vocabulary: words seen at least twice, the `vocabulary_size` most frequent of them."""
+        tokenizer = Tokenizer(models.WordLevel(unk_token="[UNK]"))
+        tokenizer.normalizer = normalizers.Sequence(
+            [normalizers.Replace(_LINE_BREAK, " "), normalizers.NFKC(), normalizers.Lowercase()]
+        )
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(_WORD, "removed", invert=True)
+        trainer = trainers.WordLevelTrainer(
+            vocab_size=vocabulary_size, min_frequency=2, special_tokens=["[PAD]", "[UNK]"], show_progress=False
+        )
+        tokenizer.train_from_iterator((text[:MAX_CHARACTERS] for text in texts), trainer)
+        return cls(tokenizer, max_tokens)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of tokens, with padding and the unknown token."""
+        return self.tokenizer.get_vocab_size()
+
+    def __call__(self, texts: Sequence[str]) -> TokenIds:
+        """Token ids of `texts`; a text's characters past `MAX_CHARACTERS` are not read.
+
+        Raises:
+            BadInput: something is not a text, or a text holds nothing to read.
+        """
+        for i, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise BadInput(f"text {i + 1} is a {type(text).__name__}; expected a str")
+            if not text.strip():
+                raise BadInput(f"text {i + 1} of {len(texts)} is empty; give at least one word")
+        encodings = self.tokenizer.encode_batch_fast([text[:MAX_CHARACTERS] for text in texts])
+        return TokenIds.join([e.ids or [UNKNOWN] for e in encodings])
+
+    def collate(self, tokens: TokenIds, rows: Sequence[int] | np.ndarray) -> dict[str, Any]:
+        """A batch of the texts at `rows`: `ids` `(batch, steps)`, `lengths` `(batch,)`, and `tokens` uncropped."""
+        ids, lengths = pad([crop(tokens[i], self.max_tokens) for i in rows], PADDING)
+        return {"ids": torch.from_numpy(ids), "lengths": torch.from_numpy(lengths), "tokens": tokens.take(rows)}
+
+    def save(self, folder: Path) -> None:
+        """Write `tokenizer.json`."""
+        self.tokenizer.save(str(folder / self.FILE), pretty=False)
+
+    @classmethod
+    def load(cls, folder: Path, max_tokens: int) -> TextInputs:
+        """Read what `save` wrote.
+
+        Raises:
+            BadInput: the file is not a tokenizer.
+        """
+        try:
+            return cls(Tokenizer.from_file(str(folder / cls.FILE)), max_tokens)
+        except Exception as error:  # the library raises a bare Exception
+            raise BadInput(f"{folder / cls.FILE} is not a tokenizer ({error}); train the model again") from None
+
+
+def crop(ids: np.ndarray, limit: int) -> np.ndarray:
+    """At most `limit` ids: the first quarter and the last three, because a review's verdict stands at its end."""
+    if len(ids) <= limit:
+        return ids
+    head = limit // 4
+    return np.concatenate([ids[:head], ids[len(ids) - (limit - head) :]])

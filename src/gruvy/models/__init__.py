@@ -1,0 +1,1 @@
+"""Models: flat builder functions and the few modules they are made of."""

@@ -1,0 +1,138 @@
+"""Models of one text: a recurrent branch, an n-gram branch, and their combination."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gruvy.cells import Cell
+from gruvy.data.text import PADDING, UNKNOWN, TokenIds
+from gruvy.layers import Recurrent
+from gruvy.models.ngrams import NgramText
+from gruvy.models.parts import LockedDropout, Pooling, WordDropout
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+class RecurrentText(nn.Module):
+    """Embedding, recurrent encoder, pooling, head.
+
+    Args:
+        vocabulary_size, embedding_size: of the embedding.
+        encoder: reads `(batch, steps, embedding_size)`.
+        output_size: what the head gives, one value a class or one number.
+        pooling: see `Pooling`.
+        word_dropout: probability of hiding a token; locked_dropout: of an embedding unit, for the whole text;
+        dropout: of a pooled unit.
+    """
+
+    def __init__(
+        self, vocabulary_size: int, embedding_size: int, encoder: Recurrent, output_size: int,
+        pooling: tuple[str, ...] = ("max", "mean"), word_dropout: float = 0.0, locked_dropout: float = 0.0,
+        dropout: float = 0.0,
+    ):  # fmt: skip
+        super().__init__()
+        self.word_dropout = WordDropout(word_dropout, UNKNOWN)
+        self.embedding = nn.Embedding(vocabulary_size, embedding_size, padding_idx=PADDING)
+        self.locked_dropout = LockedDropout(locked_dropout)
+        self.encoder = encoder
+        self.pooling = Pooling(pooling)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(encoder.output_units * len(pooling), output_size)
+        nn.init.normal_(self.embedding.weight, std=0.1)
+        with torch.no_grad():
+            self.embedding.weight[PADDING] = 0
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """`batch["ids"]` `(batch, steps)` and `batch["lengths"]` `(batch,)` -> `(batch, output_size)`."""
+        embedded = self.locked_dropout(self.embedding(self.word_dropout(batch["ids"])))
+        output, _ = self.encoder(embedded, lengths=batch["lengths"])
+        return self.head(self.dropout(self.pooling(output, batch["lengths"])))
+
+
+class Combination(nn.Module):
+    """A weighted sum of the branches' outputs: `a * recurrent + b * ngrams + c`."""
+
+    def __init__(self, output_size: int):
+        super().__init__()
+        self.weights = nn.Parameter(torch.tensor([1.0, 0.0]))
+        self.bias = nn.Parameter(torch.zeros(output_size))
+
+    def forward(self, recurrent: Tensor, ngrams: Tensor) -> Tensor:
+        """Both `(texts, output_size)` -> the same shape."""
+        return self.weights[0] * recurrent + self.weights[1] * ngrams + self.bias
+
+    def fit(self, recurrent: Tensor, ngrams: Tensor, targets: Tensor, loss: Loss) -> None:
+        """Minimise the loss on rows neither branch was trained on, which also calibrates the sum."""
+        optimiser = torch.optim.LBFGS(self.parameters(), max_iter=100, line_search_fn="strong_wolfe")
+
+        def closure() -> Tensor:
+            optimiser.zero_grad()
+            # A little ridge keeps the answer finite when the branches separate the rows perfectly.
+            value = loss(self(recurrent, ngrams), targets) + 1e-3 * (self.weights**2).sum()
+            value.backward()
+            return value
+
+        optimiser.step(closure)  # type: ignore[no-untyped-call]
+
+
+class TextModel(nn.Module):
+    """A recurrent branch and, where it helps, an n-gram branch beside it.
+
+    Args:
+        network: the recurrent branch, which gradient steps train.
+        ngrams: the n-gram branch, which `prepare` fits; `finish` weighs it, and removes it where it does not help.
+    """
+
+    def __init__(self, network: RecurrentText, ngrams: NgramText | None):
+        super().__init__()
+        self.network, self.ngrams = network, ngrams
+        self.combination = Combination(network.head.out_features) if ngrams is not None else None
+
+    def forward(self, batch: Mapping[str, Any]) -> Tensor:
+        """The model's answer, `(batch, output_size)`."""
+        return list(self.branches(batch).values())[-1]
+
+    def branches(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """What each branch says, the model's answer last."""
+        recurrent = self.network(batch)
+        if self.ngrams is None or self.combination is None:
+            return {"recurrent branch": recurrent}
+        ngrams = self.ngrams(batch["tokens"])
+        both = self.combination(recurrent, ngrams)
+        return {"n-gram branch": ngrams, "recurrent branch": recurrent, "both": both}
+
+    def prepare(self, tokens: TokenIds, targets: Tensor, loss: Loss) -> None:
+        """Fit what gradient steps do not: the n-gram branch, on the training rows."""
+        if self.ngrams is not None:
+            self.ngrams.fit(tokens, targets, loss)
+
+    def finish(self, outputs: Mapping[str, Tensor], targets: Tensor, loss: Loss) -> None:
+        """Weigh the branches on the validation rows, given what each says of them."""
+        if self.combination is None:
+            return
+        recurrent, ngrams = outputs["recurrent branch"], outputs["n-gram branch"]
+        self.combination.fit(recurrent, ngrams, targets, loss)
+        with torch.no_grad():
+            helps = loss(self.combination(recurrent, ngrams), targets) < loss(recurrent, targets)
+        if not helps:
+            self.ngrams = self.combination = None
+
+
+def text_model(
+    vocabulary_size: int, output_size: int, cell: Cell, *, embedding_size: int, hidden_size: int, num_layers: int,
+    bidirectional: bool, pooling: tuple[str, ...], word_dropout: float, locked_dropout: float, dropout: float,
+    ngram_max_n: int, ngram_buckets: int, engine: str,
+) -> TextModel:  # fmt: skip
+    """A `TextModel` from numbers; `ngram_max_n=0` leaves the n-gram branch out."""
+    encoder = Recurrent(
+        cell, embedding_size, hidden_size, num_layers, batch_first=True, dropout=dropout if num_layers > 1 else 0.0,
+        bidirectional=bidirectional, engine=engine, recurrent_init="orthogonal",
+    )  # fmt: skip
+    network = RecurrentText(
+        vocabulary_size, embedding_size, encoder, output_size, pooling, word_dropout, locked_dropout, dropout
+    )
+    return TextModel(network, NgramText(ngram_buckets, ngram_max_n, output_size) if ngram_max_n else None)
