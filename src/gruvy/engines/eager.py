@@ -27,7 +27,7 @@ def _pairwise(function):
 
     def of_two(a, b):
         like = a if isinstance(a, Tensor) else b
-        return function(*(v if isinstance(v, Tensor) else torch.as_tensor(v).to(like) for v in (a, b)))
+        return function(*(v if isinstance(v, Tensor) else like.new_tensor(v) for v in (a, b)))
 
     return of_two
 

@@ -84,26 +84,25 @@ class TextModel(nn.Module):
 
     Args:
         network: the recurrent branch, which gradient steps train.
-        ngrams: the n-gram branch, which `prepare` fits; `finish` weighs it, and removes it where it does not help.
+        ngrams: the n-gram branch, which `prepare` fits and `finish` weighs; None for a model without.
+
+    Attributes:
+        answer: the branch that speaks for the model, a key of `branches`.
     """
 
     def __init__(self, network: RecurrentText, ngrams: NgramText | None):
         super().__init__()
         self.network, self.ngrams = network, ngrams
         self.combination = Combination(network.head.out_features) if ngrams is not None else None
-
-    def forward(self, batch: Mapping[str, Any]) -> Tensor:
-        """The model's answer, `(batch, output_size)`."""
-        return list(self.branches(batch).values())[-1]
+        self.answer = "both" if ngrams is not None else "recurrent branch"
 
     def branches(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """What each branch says, the model's answer last."""
+        """What each branch says, `(batch, output_size)`."""
         recurrent = self.network(batch)
         if self.ngrams is None or self.combination is None:
             return {"recurrent branch": recurrent}
         ngrams = self.ngrams(batch["tokens"])
-        both = self.combination(recurrent, ngrams)
-        return {"n-gram branch": ngrams, "recurrent branch": recurrent, "both": both}
+        return {"n-gram branch": ngrams, "recurrent branch": recurrent, "both": self.combination(recurrent, ngrams)}
 
     def prepare(self, tokens: TokenIds, targets: Tensor, loss: Loss) -> None:
         """Fit what gradient steps do not: the n-gram branch, on the training rows."""
@@ -118,7 +117,11 @@ class TextModel(nn.Module):
         self.combination.fit(recurrent, ngrams, targets, loss)
         with torch.no_grad():
             helps = loss(self.combination(recurrent, ngrams), targets) < loss(recurrent, targets)
-        if not helps:
+        self.answer = "both" if helps else "recurrent branch"
+
+    def prune(self) -> None:
+        """Remove the n-gram branch where it does not help."""
+        if self.answer == "recurrent branch":
             self.ngrams = self.combination = None
 
 

@@ -37,3 +37,8 @@ def baseline_features() -> Any:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     return TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+
+
+def is_one(raw: Any) -> bool:
+    """Whether `raw` is a single text rather than several."""
+    return isinstance(raw, str)

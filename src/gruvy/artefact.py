@@ -1,0 +1,181 @@
+"""The directory a trained model lives in, and the model read back from it.
+
+    config.json         task, targets, recipe, the cell's graph, columns, data, seed
+    model.safetensors   the weights
+    tokenizer.json      how texts become tokens
+    split.json          which rows were trained on, validated on and tested on
+    metrics.json        what was measured, for every branch and the baseline
+    training.png        the training curve
+    README.md           the model card
+    hashes.json         the SHA-256 of every file above
+
+Nothing in it is code and nothing is pickled: loading a model runs no code of its author.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as serialise
+from torch import Tensor
+
+from gruvy import __version__
+from gruvy.cells import Cell
+from gruvy.data.batches import LengthBuckets
+from gruvy.errors import BadInput
+from gruvy.tasks import TASKS, Task
+from gruvy.tasks.recipes import Recipe
+
+FORMAT = 1
+CHECKPOINT = "checkpoint"  # the folder of a training under way, within the artefact
+_CONFIG, _WEIGHTS, _HASHES = "config.json", "model.safetensors", "hashes.json"
+_BATCH = 128
+
+
+@dataclass
+class Trained:
+    """A trained model.
+
+    Attributes:
+        task: has seen the training targets; inputs: how raw inputs are prepared; model: the network.
+        recipe, cell, engine: what the model was built from.
+        about: the rest of `config.json`: columns, data, seed, version.
+    """
+
+    task: Task
+    inputs: Any
+    model: Any
+    recipe: Recipe
+    cell: Cell
+    engine: str
+    about: Mapping[str, Any]
+
+    def predict(self, raw: Any) -> Any:
+        """What the model makes of one input (a dict) or of several (a list of dicts).
+
+        Raises:
+            BadInput: an input is empty or of another kind.
+        """
+        if self.task.modality.is_one(raw):
+            return self.predict([raw])[0]
+        raw = list(raw)
+        if not raw:
+            return []
+        return self.task.predictions(self.branches(self.inputs(raw))[self.model.answer])
+
+    @torch.no_grad()
+    def branches(self, encoded: Any) -> dict[str, Tensor]:
+        """The outputs of each branch for encoded inputs, `(rows, output_size)`; `model.answer` names the model's."""
+        self.model.eval()
+        collected: dict[str, list[Tensor]] = {}
+        order = list(LengthBuckets(encoded.lengths, _BATCH))
+        for rows in order:
+            for name, outputs in self.model.branches(self.inputs.collate(encoded, rows)).items():
+                collected.setdefault(name, []).append(outputs)
+        place = torch.from_numpy(np.argsort(np.concatenate(order)))
+        return {name: torch.cat(parts)[place] for name, parts in collected.items()}
+
+    def save(self, folder: Path, documents: Mapping[str, str | bytes]) -> None:
+        """Write the artefact's files to an existing `folder`; `documents` are further files by name."""
+        self.model.prune()
+        recipe = self.recipe if self.model.answer == "both" else replace(self.recipe, ngram_max_n=0)
+        config = {
+            "format": FORMAT, "gruvy": __version__, "task": self.task.name, "target": self.task.to_json(),
+            "recipe": asdict(recipe), "cell": self.cell.to_json(), "engine": self.engine, **self.about,
+        }  # fmt: skip
+        (folder / _WEIGHTS).write_bytes(serialise({k: v.contiguous() for k, v in self.model.state_dict().items()}))
+        self.inputs.save(folder)
+        for name, content in documents.items():
+            (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        (folder / _CONFIG).write_text(json.dumps(config, indent=1))
+        files = sorted(p for p in folder.iterdir() if p.name != _HASHES)
+        (folder / _HASHES).write_text(json.dumps({p.name: _sha256(p) for p in files}, indent=1))
+
+
+def load(folder: str | Path) -> Trained:
+    """Read a trained model; `gruvy.load(DIR).predict(x)`.
+
+    Args:
+        folder: what `gruvy train ... --out DIR` wrote.
+
+    Raises:
+        BadInput: it is no artefact, is unfinished, of a newer gruvy, truncated or changed.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    _check_hashes(folder)
+    try:
+        task = TASKS[config["task"]].from_json(config["target"])
+        recipe = Recipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in config["recipe"].items()})
+        cell, engine = Cell.from_json(config["cell"]), config["engine"]
+        inputs = task.modality.load_inputs(folder, recipe)
+        model = task.modality.build_model(inputs, task.output_size, recipe, cell, engine)
+        model.load_state_dict(load_file(folder / _WEIGHTS))
+    except (KeyError, TypeError, RuntimeError, OSError, SafetensorError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput(f"{folder} is damaged ({type(error).__name__}: {reason}); train the model again") from None
+    known = ("format", "gruvy", "task", "target", "recipe", "cell", "engine")
+    about = {k: v for k, v in config.items() if k not in known}
+    return Trained(task, inputs, model.eval(), recipe, cell, engine, about)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """`config.json` of an artefact.
+
+    Raises:
+        BadInput: there is none, or it is not one this version reads.
+    """
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: no such directory; give the directory that gruvy train wrote with --out")
+    if not (folder / _CONFIG).is_file():
+        if (folder / CHECKPOINT).is_dir():
+            raise BadInput(f"{folder} holds an unfinished training; run the same gruvy train command again to resume it")
+        raise BadInput(f"{folder} has no {_CONFIG}, so it is not a trained model; give what gruvy train wrote with --out")
+    try:
+        config = json.loads((folder / _CONFIG).read_text())
+        version = config["format"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise BadInput(f"{folder / _CONFIG} is damaged; train the model again, or restore the file") from None
+    if version != FORMAT:
+        raise BadInput(f"{folder} has format {version}, this gruvy reads format {FORMAT}; install the gruvy that wrote it")
+    return config
+
+
+def read_json(folder: Path, name: str) -> Any:
+    """Another JSON file of an artefact."""
+    try:
+        return json.loads((folder / name).read_text())
+    except (OSError, ValueError):
+        raise BadInput(f"{folder / name} is missing or damaged; train the model again") from None
+
+
+def _check_hashes(folder: Path) -> None:
+    hashes = read_json(folder, _HASHES)
+    if not isinstance(hashes, dict) or not {_CONFIG, _WEIGHTS} <= hashes.keys():
+        raise BadInput(f"{folder / _HASHES} is damaged; train the model again, or restore the file")
+    for name, expected in hashes.items():
+        file = folder / name
+        if not file.is_file():
+            raise BadInput(f"{file} is missing; restore it, or train the model again")
+        if _sha256(file) != expected:
+            raise BadInput(f"{file} is not as it was saved (its SHA-256 differs); restore it, or train the model again")
+
+
+def files_of(folder: Path) -> Sequence[Path]:
+    """The files of an artefact, by its own list; nothing else in the folder is gruvy's."""
+    names = [*read_json(folder, _HASHES), _HASHES] if (folder / _HASHES).is_file() else []
+    return [folder / name for name in names if (folder / name).is_file()]
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

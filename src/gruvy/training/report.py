@@ -1,0 +1,113 @@
+"""What is said of a trained model: figures beside a baseline, a curve, a model card."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from gruvy import __version__
+from gruvy.tasks import Task
+
+
+def paired_bootstrap(ours: np.ndarray, theirs: np.ndarray, seed: int = 0, samples: int = 10_000) -> dict[str, float]:
+    """The difference of two mean scores on the same rows, with its 95 % interval by resampling rows.
+
+    Args:
+        ours, theirs: one score a row, higher is better.
+
+    Returns:
+        `difference`, `low`, `high`, and `better`: the share of resamples in which ours is ahead (ties count half).
+    """
+    rng = np.random.default_rng(seed)
+    gain = ours - theirs
+    means = np.array([gain[rng.integers(0, len(gain), len(gain))].mean() for _ in range(samples)])
+    low, high = np.quantile(means, [0.025, 0.975])
+    better = (means > 0).mean() + 0.5 * (means == 0).mean()
+    return {"difference": float(gain.mean()), "low": float(low), "high": float(high), "better": float(better)}
+
+
+def measure(task: Task, outputs: Mapping[str, Tensor], targets: Tensor) -> dict[str, dict[str, float]]:
+    """The task's metrics of each named set of outputs."""
+    return {name: task.metrics(out, targets) for name, out in outputs.items()}
+
+
+def table(figures: Mapping[str, Mapping[str, float]]) -> str:
+    """Names down, metrics across."""
+    metrics = list(next(iter(figures.values())))
+    width = max(map(len, figures))
+    columns = [max(10, len(m) + 2) for m in metrics]
+    lines = [" " * width + "".join(f"{m.replace('_', ' '):>{w}}" for m, w in zip(metrics, columns, strict=True))]
+    for name, values in figures.items():
+        cells = (f"{values[m]:>{w}.4f}" for m, w in zip(metrics, columns, strict=True))
+        lines.append(f"{name:<{width}}" + "".join(cells))
+    return "\n".join(lines)
+
+
+def comparison(task: Task, bootstrap: Mapping[str, float]) -> str:
+    """The bootstrap in a sentence."""
+    verdict = "ahead" if bootstrap["low"] > 0 else "behind" if bootstrap["high"] < 0 else "not distinguishable"
+    return (
+        f"difference in {task.score}, model - baseline: {bootstrap['difference']:+.4f} "
+        f"(95 % interval {bootstrap['low']:+.4f} to {bootstrap['high']:+.4f}, paired bootstrap of the test rows): {verdict}"
+    )
+
+
+def training_curve(history: Sequence[Mapping[str, float]]) -> bytes:
+    """Training and validation loss by epoch, as PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    epochs = range(1, len(history) + 1)
+    axes.plot(epochs, [h["train_loss"] for h in history], marker="o", label="training")
+    axes.plot(epochs, [h["validation_loss"] for h in history], marker="o", label="validation")
+    best = min(range(len(history)), key=lambda i: history[i]["validation_loss"])
+    axes.axvline(best + 1, linestyle=":", color="grey", label="kept")
+    axes.set(xlabel="epoch", ylabel="loss", title="Recurrent branch: loss by epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(frameon=False)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=150, format="png")
+    return picture.getvalue()
+
+
+def model_card(task: Task, facts: Mapping[str, Any], printed: str, command: str) -> str:
+    """The artefact's README.md."""
+    listed = "\n".join(f"- {name}: {value}" for name, value in facts.items())
+    return f"""# A gruvy model: {task.name}
+
+{task.summary} Trained with gruvy {__version__}.
+
+{listed}
+
+## Measured on rows that training never saw
+
+```
+{printed}
+```
+
+## Use
+
+```
+gruvy predict DIR "a text"
+gruvy evaluate DIR --data FILE
+```
+
+```python
+import gruvy
+gruvy.load("DIR").predict("a text")
+```
+
+Trained by `{command}`; `split.json` lists the rows of each part, `metrics.json` holds the figures above.
+
+## Limits
+
+It has learned from the rows it was given and repeats what is in them, errors and prejudices included; judge it on
+texts like those it is to read.
+"""

@@ -1,0 +1,119 @@
+"""Where the rows come from: the user's file, or the data a task brings."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gruvy.data.tables import read_table
+from gruvy.errors import BadInput
+from gruvy.tasks import Task
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file and how to read it.
+
+    Attributes:
+        path: the file.
+        columns: column names by role.
+        where: rows to keep; rename: other names for target values.
+        name: what to call it in a report.
+        drop_empty: leave rows with an empty cell out instead of refusing them.
+    """
+
+    path: Path
+    columns: Mapping[str, str]
+    where: Mapping[str, str] = field(default_factory=dict)
+    rename: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+    drop_empty: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """For `config.json`; a packaged file by its name, since its path differs from machine to machine."""
+        path = None if self.name else str(self.path.resolve())
+        return {"path": path, "package": self.name or None, "columns": dict(self.columns), "drop_empty": self.drop_empty,
+                "sha256": self.digest()}  # fmt: skip
+
+    def digest(self) -> str:
+        """SHA-256 of the file."""
+        with self.path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs and targets as they stand in the file.
+
+    Attributes:
+        rows: the file's row of each, from 1.
+        dropped: rows left out because a cell was empty.
+    """
+
+    inputs: Sequence[Any]
+    targets: Sequence[Any]
+    rows: np.ndarray
+    dropped: int
+
+    def take(self, positions: np.ndarray) -> Examples:
+        """The examples at `positions`."""
+        return Examples(
+            [self.inputs[i] for i in positions], [self.targets[i] for i in positions], self.rows[positions], 0
+        )
+
+
+def source_for(task: type[Task], data: str | Path | None, columns: Mapping[str, str | None], drop_empty: bool) -> Source:
+    """The source a command names.
+
+    Args:
+        columns: column names by role, None where the user gave none.
+
+    Raises:
+        BadInput: no file was given and the task has none, or a column without a default was not named.
+    """
+    if data is None:
+        return _default_source(task, drop_empty)
+    missing = [role for role, column in task.columns.items() if not (columns.get(role) or column.default)]
+    if missing:
+        raise BadInput(f"which column holds the {missing[0]}? give --{missing[0]} COLUMN")
+    named = {role: columns.get(role) or column.default or "" for role, column in task.columns.items()}
+    return Source(Path(data), named, drop_empty=drop_empty)
+
+
+def read_examples(task: type[Task], source: Source) -> Examples:
+    """Read inputs and targets.
+
+    Raises:
+        BadInput: see `gruvy.data.tables.read_table`.
+    """
+    kinds = {source.columns[role]: column.kind for role, column in task.columns.items()}
+    if len(kinds) < len(task.columns):
+        raise BadInput(f"--{' and --'.join(task.columns)} name the same column; each needs its own")
+    table = read_table(source.path, kinds, where=dict(source.where) or None, drop_empty=source.drop_empty)
+    by_role = {role: table.columns[source.columns[role]] for role in task.columns}
+    targets = by_role.pop(task.target)
+    if source.rename:
+        targets = [source.rename.get(str(t), t) for t in targets]
+    (inputs,) = by_role.values()
+    return Examples(inputs, targets, table.rows, table.dropped)
+
+
+def _default_source(task: type[Task], drop_empty: bool) -> Source:
+    default = task.default_data
+    if default is None:
+        raise BadInput(f"gruvy train {task.name} needs data; give --data FILE (CSV, TSV, JSONL or Parquet)")
+    module, _, rest = default.file.partition("/")
+    found = importlib.util.find_spec(module)
+    if found is None or not found.submodule_search_locations:
+        raise BadInput(
+            f"no --data was given, and the package {default.package} with the default data is not installed; give "
+            f"--data FILE, or pip install {default.package}"
+        )
+    path = Path(next(iter(found.submodule_search_locations))) / rest
+    return Source(path, default.columns, default.where, default.rename, default.package, drop_empty)
