@@ -1,6 +1,6 @@
 """Every cell once more, by hand: NumPy loops taken from the papers' equations, and nothing of gruvy.
 
-A step is `(inputs, states, P) -> (output, states)` for one sequence, where `P["W.r"]` is a matrix or a vector.
+A step is `(inputs, states, P) -> (output, states)` for one sequence, where `P["W.r"]` is an array.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def softplus(v):
 class Golden:
     """A cell's step by hand and how its parameters are packed: pack name -> labels in order.
 
-    Sizes of what is not usual: letters other than W and U, vectors that are not of the hidden size, inputs, states.
+    Sizes of what is not usual: letters beside W and U, vectors not of the hidden size, inputs, states.
     """
 
     step: Callable
@@ -247,12 +247,17 @@ GOLDEN: dict[str, Golden] = {
         gru_output_gate, {"weight_ih": _each("W", "r z n o"), "weight_hh": _each("U", "r z n o")}
     ),
     "gru_projected": Golden(
-        gru_projected, {"weight_ih": _each("W", "r c"), "weight_hh": _each("U", "r c h"), "bias_ih": _each("b", "r c")}
+        gru_projected,
+        {"weight_ih": _each("W", "r c"), "weight_hh": _each("U", "r c h"), "bias_ih": _each("b", "r c")},
     ),
     "lstm": Golden(
         lstm,
-        {"weight_ih": _each("W", IFGO), "weight_hh": _each("U", IFGO),
-         "bias_ih": _each("bi", IFGO), "bias_hh": _each("bh", IFGO)},
+        {
+            "weight_ih": _each("W", IFGO),
+            "weight_hh": _each("U", IFGO),
+            "bias_ih": _each("bi", IFGO),
+            "bias_hh": _each("bh", IFGO),
+        },
         states=("H", "H"),
     ),
     "mgu": Golden(
@@ -260,14 +265,21 @@ GOLDEN: dict[str, Golden] = {
     ),
     "gru_layernorm": Golden(
         gru_layernorm,
-        GRU_PACKS | {"bias_ih": _each("b", "xr hr xz hz xn hn")}
+        GRU_PACKS
+        | {"bias_ih": _each("b", "xr hr xz hz xn hn")}
         | {f"p_g_{k}": f"p.g_{k}" for k in ("xr", "hr", "xz", "hz", "xn", "hn")},
     ),
     "mingru": Golden(mingru, {"weight_ih": _each("W", "z n"), "bias_ih": _each("b", "z n")}),
     "gru_d": Golden(
         gru_d,
-        GRU_PACKS | {"weight_V": _each("V", "r z n"), "weight_D": "D.h", "u_x": "u.x", "p_mean": "p.mean",
-                     "bias_ih": _each("b", "x h r z n")},
+        GRU_PACKS
+        | {
+            "weight_V": _each("V", "r z n"),
+            "weight_D": "D.h",
+            "u_x": "u.x",
+            "p_mean": "p.mean",
+            "bias_ih": _each("b", "x h r z n"),
+        },
         columns={"V": "I", "D": "I"},
         vectors={"u.x": "I", "b.x": "I", "p.mean": "I"},
         inputs=("I", "I", "I"),
@@ -281,25 +293,36 @@ GOLDEN: dict[str, Golden] = {
         states=("H", "I"),
     ),
     "rglru": Golden(
-        rglru, {"weight_ih": _each("W", "r i"), "bias_ih": _each("b", "r i"), "p_a": "p.a"},
-        columns={"W": "H"}, inputs=("H",),
+        rglru,
+        {"weight_ih": _each("W", "r i"), "bias_ih": _each("b", "r i"), "p_a": "p.a"},
+        columns={"W": "H"},
+        inputs=("H",),
     ),
     "indrnn": Golden(indrnn, {"weight_ih": "W.h", "u_h": "u.h", "bias_ih": "b.h"}),
     "mut3": Golden(
-        mut3, {"weight_ih": _each("W", "z r h"), "weight_hh": _each("U", "z r h"), "bias_ih": _each("b", "z r h")}
+        mut3,
+        {"weight_ih": _each("W", "z r h"), "weight_hh": _each("U", "z r h"), "bias_ih": _each("b", "z r h")},
     ),
     "slstm": Golden(
         slstm,
-        {"weight_ih": _each("W", "i f o z"), "weight_hh": _each("U", "i f o z"), "bias_ih": _each("b", "i f o z")},
+        {
+            "weight_ih": _each("W", "i f o z"),
+            "weight_hh": _each("U", "i f o z"),
+            "bias_ih": _each("b", "i f o z"),
+        },
         states=("H", "H", "H", "H"),
     ),
     "augru": Golden(augru, GRU_PACKS | ONE_BIAS, inputs=("I", 1)),
     "fastgrnn": Golden(
         fastgrnn,
-        {"weight_ih": "W.a", "weight_hh": "U.a", "p_zeta": "p.zeta", "p_nu": "p.nu", "bias_ih": _each("b", "z h")},
+        {
+            "weight_ih": "W.a",
+            "weight_hh": "U.a",
+            "p_zeta": "p.zeta",
+            "p_nu": "p.nu",
+            "bias_ih": _each("b", "z h"),
+        },
         vectors={"p.zeta": 1, "p.nu": 1},
     ),
-    "gru_dreamer": Golden(
-        gru_dreamer, {"weight_ih": _each("W", "r c u"), "weight_hh": _each("U", "r c u")}
-    ),
-}  # fmt: skip
+    "gru_dreamer": Golden(gru_dreamer, {"weight_ih": _each("W", "r c u"), "weight_hh": _each("U", "r c u")}),
+}

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from tests.cells.golden import GOLDEN
+from tests.cells.user_cells import USER_CELLS
 
 from gruvy.cells import CATALOGUE
 from gruvy.engines import reference
-from tests.cells.golden import GOLDEN
-from tests.cells.user_cells import USER_CELLS
 
 CELLS = CATALOGUE | USER_CELLS
 SIZES = {"I": 3, "H": 4}
@@ -124,7 +124,8 @@ def test_packing(name):
     ("name", "count"),
     [
         ("elman", 3 * 4 + 4 * 4 + 8), ("gru", 3 * (12 + 16 + 8)), ("gru_reset_before", 3 * (12 + 16 + 4)),
-        ("gru_carry", 3 * (12 + 16 + 4)), ("gru_output_gate", 4 * (12 + 16)), ("gru_projected", 2 * 12 + 3 * 16 + 2 * 4),
+        ("gru_carry", 3 * (12 + 16 + 4)), ("gru_output_gate", 4 * (12 + 16)),
+        ("gru_projected", 2 * 12 + 3 * 16 + 2 * 4),
         ("lstm", 4 * (12 + 16 + 8)), ("mgu", 2 * (12 + 16 + 4)), ("mingru", 2 * (12 + 4)),
         ("gru_layernorm", 3 * (12 + 16) + 6 * 4 + 6 * 4), ("ligru", 2 * (12 + 16) + 2 * 2 * 4),
         ("fastgrnn", 12 + 16 + 8 + 2), ("rglru", 2 * (16 + 4) + 4),

@@ -38,7 +38,9 @@ def test_z_shut_and_r_open_is_elman(name):
 def test_z_shut_and_r_shut_is_a_function_of_x_alone(name):
     parameters, x, h = with_gates(name, SHUT, SHUT)
     output, _ = run(name, parameters, x, h)
-    np.testing.assert_allclose(output, np.tanh(x @ parameters["weight_ih"][8:12].T + parameters["bias_ih"][8:12]), rtol=1e-14)
+    np.testing.assert_allclose(
+        output, np.tanh(x @ parameters["weight_ih"][8:12].T + parameters["bias_ih"][8:12]), rtol=1e-14
+    )
     np.testing.assert_array_equal(output, run(name, parameters, x, -3 * h)[0])
     again = np.concatenate([x[::-1][:5], x[5:]])  # another past, the same present
     np.testing.assert_array_equal(output[5], run(name, parameters, again, h)[0][5])

@@ -1,7 +1,7 @@
 """Cells as a user would write them, from the papers: what the catalogue's own cells do not exercise.
 
-Several inputs, states of other sizes, delays, constants, other letters, normalisers, -inf as an initial value, and
-every function of the language. They run through every test of the engines.
+Several inputs, states of other sizes, delays, constants, other letters, normalisers, -inf as an initial
+value, and every function of the language. They run through every test of the engines.
 """
 
 from gruvy.cells import (
@@ -29,7 +29,7 @@ from gruvy.cells import (
     sizes={"m": "I", "d": "I", "seen": "I", "p.mean": "I", "u.x": "I", "b.x": "I"},
 )
 def gru_d(x, m, d, /, h, seen, W, U, V, D, u, b, p):
-    """Missing values imputed from the last seen one, which decays to the mean; m masks, d is the time since."""
+    """Missing values imputed from the last seen one, which decays to the mean; m masks, d is time since."""
     gx = exp(-relu(u.x * d + b.x))
     gh = exp(-relu(D.h(d) + b.h))
     seen = m * x + (1 - m) * seen

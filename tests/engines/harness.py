@@ -8,12 +8,12 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from tests.cells.user_cells import POSITIVE_STATES, USER_CELLS
 from torch import nn
 
 from gruvy.cells import CATALOGUE, Cell
 from gruvy.engines import ENGINES, Call, Options, reference
 from gruvy.language.cell import units
-from tests.cells.user_cells import POSITIVE_STATES, USER_CELLS
 
 CELLS: dict[str, Cell] = CATALOGUE | USER_CELLS
 SIZES = {"I": 3, "H": 4}
@@ -28,7 +28,9 @@ TOLERANCES = {
 Answer = dict[str, np.ndarray]
 
 
-def assert_agrees(actual: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], dtype: torch.dtype) -> None:
+def assert_agrees(
+    actual: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], dtype: torch.dtype
+) -> None:
     """Every named array of `wanted` is there, of the same shape, and near enough."""
     assert actual.keys() == wanted.keys()
     for name, expected in wanted.items():
@@ -75,7 +77,9 @@ class Problem:
         named |= {f"grad {k}": v for k, v in zip(cell.inputs, inputs, strict=True)}
         named |= {f"grad {k} at 0": v for k, v in zip(cell.states, initial, strict=True)}
         named |= {f"grad {k}": parameters[k] for k in self.parameters}
-        named |= {f"grad N.{k} {part}": norms[k][i] for k in self.norms for i, part in enumerate(("weight", "bias"))}
+        named |= {
+            f"grad N.{k} {part}": norms[k][i] for k in self.norms for i, part in enumerate(("weight", "bias"))
+        }
         return named
 
     def expected(self) -> Answer:
@@ -116,9 +120,17 @@ class Problem:
             )
         )
         norms = {k: (n.weight, n.bias) for k, n in call.normalisers.items()}
-        leaves = [*call.inputs, *call.states, *call.parameters.values(), *(p for pair in norms.values() for p in pair)]
+        leaves = [
+            *call.inputs,
+            *call.states,
+            *call.parameters.values(),
+            *(p for pair in norms.values() for p in pair),
+        ]
         grads = torch.autograd.grad(loss, leaves, allow_unused=True)
-        found = {id(leaf): torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, grads, strict=True)}
+        found = {
+            id(leaf): torch.zeros_like(leaf) if g is None else g
+            for leaf, g in zip(leaves, grads, strict=True)
+        }
 
         def of(tensors):
             return [found[id(t)].numpy() for t in tensors]
@@ -161,13 +173,18 @@ def problem(
         real = np.arange(steps)[:, None] < np.asarray(lengths, dtype=int)
         inputs = [np.where(real[:, :, None], x, 0.0) for x in inputs]
     states = [
-        draw(batch, units(size, sizes), **({"low": 0.5, "high": 1.5} if (cell.name, name) in POSITIVE_STATES else {}))
+        draw(
+            batch,
+            units(size, sizes),
+            **({"low": 0.5, "high": 1.5} if (cell.name, name) in POSITIVE_STATES else {}),
+        )
         for name, size in cell.states.items()
     ]
     norms = {
         name: {
             "weight": draw(units(size, sizes), low=0.5, high=1.5), "bias": draw(units(size, sizes)),
-            "running_mean": draw(units(size, sizes)), "running_var": draw(units(size, sizes), low=0.5, high=1.5),
+            "running_mean": draw(units(size, sizes)),
+            "running_var": draw(units(size, sizes), low=0.5, high=1.5),
         }
         for name, size in cell.normalisers.items()
     }  # fmt: skip

@@ -1,13 +1,13 @@
-"""The choice between engines: auto may fall back, a named engine refuses with its reason, and says what runs."""
+"""The choice between engines: auto may fall back, a named engine refuses with its reason."""
 
 import pytest
 import torch
+from tests.engines.harness import CELLS, CPU, assert_agrees, problem
 
 import gruvy
 from gruvy.cells import cell, gru, mgu, sigmoid, tanh
 from gruvy.engines import ENGINES, Options, choose, explain
 from gruvy.errors import EngineError
-from tests.engines.harness import CELLS, CPU, assert_agrees, problem
 
 PLAIN, GATES, TRAINING = Options(), Options(record_gates=True), Options(training=True)
 
@@ -99,7 +99,9 @@ def test_a_named_engine_never_falls_back():
         layer(torch.zeros(2, 1, 3), record_gates=True)
 
 
-@pytest.mark.parametrize("build", [lambda e: gruvy.GRU(3, 4, engine=e), lambda e: choose(e, gru, CPU, torch.float32, PLAIN)])
+@pytest.mark.parametrize(
+    "build", [lambda e: gruvy.GRU(3, 4, engine=e), lambda e: choose(e, gru, CPU, torch.float32, PLAIN)]
+)
 def test_an_unknown_engine_is_refused_with_the_names_there_are(build):
     with pytest.raises(EngineError, match=r"no engine 'cudnn'; expected auto, framework, eager, reference"):
         build("cudnn")

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from tests.engines.harness import assert_agrees, problem
 
 import gruvy
 from gruvy.cells import cell, exp, maximum, sigmoid, sqrt, tanh, where
-from tests.engines.harness import assert_agrees, problem
 
 
 @cell
@@ -47,7 +47,8 @@ def output_of_one_unit(x, h, count, W, U):
 
 
 NUMBERS = [
-    function_of_a_constant, choice_between_numbers, product_of_a_choice, comparison_as_a_number, constant_state,
+    function_of_a_constant,
+    choice_between_numbers, product_of_a_choice, comparison_as_a_number, constant_state,
     counter, output_of_one_unit,
 ]  # fmt: skip
 

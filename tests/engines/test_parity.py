@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from tests.engines.harness import CELLS, CPU, assert_agrees, problem
 
 from gruvy.engines import ENGINES, Options
-from tests.engines.harness import CELLS, CPU, assert_agrees, problem
 
 DTYPES = [torch.float64, torch.float32]
 LENGTHS = {"full": None, "ragged": [0, 5, 2, 4]}
@@ -54,7 +54,9 @@ def test_awkward_sizes(name, engine, shape):
     assert_agrees(given.answer(engine, torch.float64), given.expected(), torch.float64)
 
 
-@pytest.mark.parametrize("lengths", [None, [0, 5, 2, 4], [0, 0, 1, 1]], ids=["full", "ragged", "two real steps"])
+@pytest.mark.parametrize(
+    "lengths", [None, [0, 5, 2, 4], [0, 0, 1, 1]], ids=["full", "ragged", "two real steps"]
+)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_normalisers_in_training_see_real_steps_only(dtype, lengths):
     given = problem(CELLS["ligru"], lengths=lengths, training=True).rounded(dtype)
@@ -70,3 +72,23 @@ def test_engines_do_not_write_into_what_they_are_given(name):
     for engine in (e for n, e in PAIRS if n == name):
         ENGINES[engine].run(call)
     assert all(torch.equal(a, b) for a, b in zip(before, tensors, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "engine"), [("gru", e) for e in ENGINES] + [("mgu", "eager"), ("mgu", "reference")]
+)
+def test_a_parameter_changed_before_backward_never_gives_a_wrong_gradient(name, engine):
+    """As anywhere in torch: refused, or computed from the values of the forward pass."""
+    given = problem(CELLS[name])
+    call = given.call()
+    output = ENGINES[engine].run(call).output
+    (wanted,) = torch.autograd.grad(output.square().sum(), call.parameters["weight_hh"], retain_graph=True)
+    with torch.no_grad():
+        for p in call.parameters.values():
+            p.add_(1.0)
+    try:
+        (got,) = torch.autograd.grad(output.square().sum(), call.parameters["weight_hh"])
+    except RuntimeError as refusal:
+        assert "modified by an inplace operation" in str(refusal)  # noqa: PT017
+    else:
+        torch.testing.assert_close(got, wanted)

@@ -7,21 +7,23 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from tests.cells.user_cells import USER_CELLS
+from tests.engines.harness import assert_agrees, problem
 
 from gruvy.cells import CATALOGUE, Cell, cell, gru, layer_norm, sigmoid, tanh
 from gruvy.engines import reference
 from gruvy.language import analysis
 from gruvy.language.graph import topological
 from gruvy.language.operands import group
-from tests.cells.user_cells import USER_CELLS
-from tests.engines.harness import assert_agrees, problem
 
 CELLS = CATALOGUE | USER_CELLS
 
 
 def forward(made, like=None):
     given = problem(like or made)
-    run = reference.Run(made, given.sizes, given.inputs, given.states, given.parameters, norms=given.run.norms)
+    run = reference.Run(
+        made, given.sizes, given.inputs, given.states, given.parameters, norms=given.run.norms
+    )
     output, states = reference.forward(run)
     return [output, *states]
 
@@ -147,7 +149,11 @@ def test_json_round_trip(name):
     again = Cell.from_json(json.loads(json.dumps(made.to_json())))
     assert again.key == made.key
     assert (again.name, again.cite, again.doc, again.init) == (made.name, made.cite, made.doc, made.init)
-    assert (again.inputs, again.states, list(again.graph.gates)) == (made.inputs, made.states, list(made.graph.gates))
+    assert (again.inputs, again.states, list(again.graph.gates)) == (
+        made.inputs,
+        made.states,
+        list(made.graph.gates),
+    )
     assert again.packs == made.packs
     assert again.function is None
     for a, b in zip(forward(again, made), forward(made), strict=True):

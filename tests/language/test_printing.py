@@ -1,10 +1,10 @@
 """Equations as text and as LaTeX: the author's order, exactly."""
 
 import pytest
+from tests.cells.user_cells import USER_CELLS
 
 from gruvy.cells import CATALOGUE, cell, gru, mean, relu, sigmoid, sqrt, tanh, where
 from gruvy.language.printing import equations
-from tests.cells.user_cells import USER_CELLS
 
 
 def lines(made, latex=False):

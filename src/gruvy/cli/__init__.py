@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Annotated
 
-import click
 import typer
 
 from gruvy.errors import GruvyError
@@ -48,8 +48,7 @@ def predict(context: typer.Context, folder: Directory,
     """Predict from texts on the command line, from a file, or from standard input (one a line)."""
     from gruvy.cli.judge import predict
 
-    given = list(inputs or [])
-    predict(folder, [g for g in given if g not in context.args], data, context.args, json)
+    predict(folder, [*(inputs or []), *context.args], data, json)
 
 
 @app.command()
@@ -84,26 +83,32 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str] | None) -> int:
+    warnings.showwarning = _warn
     try:
         app(arguments, standalone_mode=False)
         sys.stdout.flush()
         return 0
     except GruvyError as error:
         return _fail(str(error), error.exit_code)
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())
-        return 2
-    except click.ClickException as error:
-        return _fail(error.format_message(), 2)
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt as stop:
+        return _fail(f"interrupted; {stop}" if str(stop) else "interrupted", 1)
+    except typer.Abort:
         return _fail("interrupted", 1)
     except BrokenPipeError:  # the reader of a pipe has gone; nothing more to say to it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
+        if hasattr(error, "format_message"):  # what typer says of wrong options
+            return _fail(error.format_message(), 2)
         if os.environ.get("GRUVY_DEBUG"):
             raise
         return _fail(f"unexpected {type(error).__name__}: {error}; GRUVY_DEBUG=1 shows where", 1)
+
+
+def _warn(message: Warning | str, category: type[Warning], *args: object, **kwargs: object) -> None:
+    """Ours in one line; those of other libraries are for developers."""
+    if category.__module__.startswith("gruvy") or os.environ.get("GRUVY_DEBUG"):
+        print(f"gruvy: {message}", file=sys.stderr)
 
 
 def _fail(message: str, code: int) -> int:

@@ -50,13 +50,11 @@ def _evaluate_file(trained: artefact.Trained, data: str, named: Mapping[str, str
     return result, task.details(outputs, targets)
 
 
-def predict(folder: str, given: Sequence[str], data: str | None, columns: Sequence[str], as_json: bool) -> None:
-    """Print a prediction for each input."""
-    if data is not None and given:
-        raise BadInput("both a text and --data were given; give one of them")
+def predict(folder: str, given: Sequence[str], data: str | None, as_json: bool) -> None:
+    """Print a prediction for each input: what was `given`, or a file's rows, with its columns `given` as options."""
     trained = artefact.load(folder)
     if data is not None:
-        named = _named(columns, trained)
+        named = _named(given, trained)
         role = next(role for role in trained.task.columns if role != trained.task.target)
         inputs = read_table(data, {named[role]: trained.task.columns[role].kind}).columns[named[role]]
     elif given:
@@ -94,7 +92,7 @@ def _named(arguments: Sequence[str], trained: artefact.Trained) -> dict[str, str
     for flag, name in pairs:
         role = flag.removeprefix("--")
         if not flag.startswith("--") or role not in task.columns:
-            raise BadInput(f"{flag} is not an option here; columns are named by --{', --'.join(task.columns)}")
+            raise BadInput(f"{flag!r} has no place beside --data; columns are named by --{', --'.join(task.columns)}")
         named[role] = name
     if len(rest) % 2:
         raise BadInput(f"{rest[-1]} needs a column name after it")

@@ -78,10 +78,6 @@ def _train(task: type[Task], given: dict[str, Any]) -> None:
         {name: given[name] for name in task.flags}, given["seed"], given["engine"], given["recipe"],
         given["max_minutes"], given["overwrite"], given["drop_empty"], shlex.join(["gruvy", *sys.argv[1:]]),
     )  # fmt: skip
-    try:
-        outcome = train(request, console)
-    except KeyboardInterrupt:
-        console.print(f"stopped; the same command takes the training in {given['out']} up again")
-        raise
+    outcome = train(request, console)
     print(json_module.dumps(outcome.measured) if given["json"] else outcome.printed)
     console.print(f"\nthe model is in {given['out']}: gruvy predict {given['out']} \"...\"")

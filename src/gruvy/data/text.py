@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,13 @@ class TokenIds:
         return cls(ids.astype(np.int32, copy=False), offsets)
 
 
+class LongText(UserWarning):
+    """A text is longer than is read."""
+
+    def __init__(self, number: int, length: int):
+        super().__init__(f"text {number} has {length:,} characters; the first {MAX_CHARACTERS:,} are read")
+
+
 class TextInputs:
     """Turns texts into token ids: lower-cased words and single signs, the most frequent of the training texts.
 
@@ -99,6 +107,8 @@ class TextInputs:
                 raise BadInput(f"text {i + 1} is a {type(text).__name__}; expected a str")
             if not text.strip():
                 raise BadInput(f"text {i + 1} of {len(texts)} is empty; give at least one word")
+            if len(text) > MAX_CHARACTERS:
+                warnings.warn(LongText(i + 1, len(text)), stacklevel=2)
         encodings = self.tokenizer.encode_batch_fast([text[:MAX_CHARACTERS] for text in texts])
         return TokenIds.join([e.ids or [UNKNOWN] for e in encodings])
 

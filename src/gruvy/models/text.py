@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gruvy.cells import Cell
-from gruvy.data.text import PADDING, UNKNOWN, TokenIds
+from gruvy.data.text import PADDING, UNKNOWN
 from gruvy.layers import Recurrent
-from gruvy.models.ngrams import NgramText
+from gruvy.models.embeddings import word_vectors
+from gruvy.models.ngrams import Labelled, Loss, NgramText
 from gruvy.models.parts import LockedDropout, Pooling, WordDropout
-
-Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class RecurrentText(nn.Module):
@@ -104,10 +103,15 @@ class TextModel(nn.Module):
         ngrams = self.ngrams(batch["tokens"])
         return {"n-gram branch": ngrams, "recurrent branch": recurrent, "both": self.combination(recurrent, ngrams)}
 
-    def prepare(self, tokens: TokenIds, targets: Tensor, loss: Loss) -> None:
-        """Fit what gradient steps do not: the n-gram branch, on the training rows."""
+    def prepare(self, train: Labelled, validation: Labelled, loss: Loss, seed: int) -> None:
+        """What comes before gradient steps: word vectors to start from, and the whole n-gram branch."""
+        embedding = self.network.embedding
+        vectors = torch.from_numpy(word_vectors(train[0], embedding.num_embeddings, embedding.embedding_dim, seed))
+        with torch.no_grad():
+            known = vectors.abs().sum(1) > 0
+            embedding.weight[known] = vectors[known]
         if self.ngrams is not None:
-            self.ngrams.fit(tokens, targets, loss)
+            self.ngrams.fit(train, validation, loss)
 
     def finish(self, outputs: Mapping[str, Tensor], targets: Tensor, loss: Loss) -> None:
         """Weigh the branches on the validation rows, given what each says of them."""

@@ -26,24 +26,24 @@ class Recipe:
     """
 
     vocabulary_size: int = 30_000
-    max_tokens: int = 400
+    max_tokens: int = 256
     embedding_size: int = 100
     hidden_size: int = 96
     num_layers: int = 1
     bidirectional: bool = True
     pooling: tuple[str, ...] = ("max", "mean")
-    word_dropout: float = 0.1
+    word_dropout: float = 0.15
     locked_dropout: float = 0.3
     dropout: float = 0.5
     ngram_max_n: int = 3
-    ngram_buckets: int = 2**20
+    ngram_buckets: int = 2**22
     batch_size: int = 64
     learning_rate: float = 2e-3
-    weight_decay: float = 0.01
+    weight_decay: float = 0.0
     clip: float = 1.0
     warm_up: float = 0.25
-    steps: int = 1200
-    min_epochs: int = 4
+    steps: int = 800
+    min_epochs: int = 3
     max_epochs: int = 40
     patience: int = 3
     averaging: float = 0.99
@@ -60,7 +60,7 @@ class Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "default": Recipe(),
-    "small": Recipe(vocabulary_size=10_000, max_tokens=200, embedding_size=64, hidden_size=48, ngram_buckets=2**18),
+    "small": Recipe(vocabulary_size=10_000, max_tokens=200, embedding_size=64, hidden_size=48),
     "recurrent": Recipe(ngram_max_n=0),
 }
 

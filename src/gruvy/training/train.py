@@ -99,8 +99,9 @@ def train(request: Request, console: Console) -> Outcome:
         model = task.modality.build_model(inputs, task.output_size, recipe, request.cell, request.engine)
         rows = {name: Rows(encoded[name], targets[name], inputs.collate) for name in parts}
         _say_model(console, request, model, time.monotonic() - clock)
-        with console.status("fitting the n-gram branch"):
-            model.prepare(encoded["train"], targets["train"], task.loss)
+        with console.status("learning word vectors and n-grams"):
+            labelled = {name: (encoded[name], targets[name]) for name in ("train", "validation")}
+            model.prepare(labelled["train"], labelled["validation"], task.loss, request.seed)
         began = time.monotonic()
         seconds = None
         if request.max_minutes is not None:
@@ -212,8 +213,9 @@ def _artefact_folder(request: Request, source: Source) -> Iterator[Path]:
             f"{out} could not be written ({error.strerror or error}); free some space and run the same command again"
         ) from None
     except KeyboardInterrupt:
-        _clear(out, folder, existed, keep=(folder / "last.ckpt").is_file())
-        raise
+        kept = (folder / "last.ckpt").is_file()
+        _clear(out, folder, existed, keep=kept)
+        raise KeyboardInterrupt("the same command goes on from the last epoch" if kept else "nothing was kept") from None
     except Exception:
         _clear(out, folder, existed, keep=False)
         raise
