@@ -115,7 +115,8 @@ def load(folder: str | Path) -> Trained:
     _check_hashes(folder)
     try:
         task = TASKS[config["task"]].from_json(config["target"])
-        recipe = Recipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in config["recipe"].items()})
+        hyper: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config["recipe"].items()}
+        recipe = Recipe(**hyper)
         cell, engine = Cell.from_json(config["cell"]), config["engine"]
         inputs = task.modality.load_inputs(folder, recipe)
         model = task.modality.build_model(inputs, task.output_size, recipe, cell, engine)
@@ -138,15 +139,21 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise BadInput(f"{folder}: no such directory; give the directory that gruvy train wrote with --out")
     if not (folder / _CONFIG).is_file():
         if (folder / CHECKPOINT).is_dir():
-            raise BadInput(f"{folder} holds an unfinished training; run the same gruvy train command again to resume it")
-        raise BadInput(f"{folder} has no {_CONFIG}, so it is not a trained model; give what gruvy train wrote with --out")
+            raise BadInput(
+                f"{folder} holds an unfinished training; run the same gruvy train command again to resume it"
+            )
+        raise BadInput(
+            f"{folder} has no {_CONFIG}, so it is not a trained model; give what gruvy train wrote with --out"
+        )
     try:
         config = json.loads((folder / _CONFIG).read_text())
         version = config["format"]
     except (OSError, ValueError, KeyError, TypeError):
         raise BadInput(f"{folder / _CONFIG} is damaged; train the model again, or restore the file") from None
     if version != FORMAT:
-        raise BadInput(f"{folder} has format {version}, this gruvy reads format {FORMAT}; install the gruvy that wrote it")
+        raise BadInput(
+            f"{folder} has format {version}, this gruvy reads format {FORMAT}; install the gruvy that wrote it"
+        )
     return config
 
 

@@ -260,9 +260,7 @@ GOLDEN: dict[str, Golden] = {
         },
         states=("H", "H"),
     ),
-    "mgu": Golden(
-        mgu, {"weight_ih": _each("W", "f n"), "weight_hh": _each("U", "f n"), "bias_ih": _each("b", "f n")}
-    ),
+    "mgu": Golden(mgu, {"weight_ih": _each("W", "f n"), "weight_hh": _each("U", "f n"), "bias_ih": _each("b", "f n")}),
     "gru_layernorm": Golden(
         gru_layernorm,
         GRU_PACKS

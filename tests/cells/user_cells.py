@@ -132,7 +132,7 @@ def every_function(x, h, k, W, U, b, p, *, scale=0.5):
     """No one's cell: the functions and shapes the others leave out."""
     a = W.a(x) + U.a(h) + b.a
     size = sqrt(1 + mean(a * a, h))
-    low = minimum(a, p.low) + scale * abs(h)
+    low = minimum(a, p.floor) + scale * abs(h)
     h = where(a > 0, low / size, -log(1 + exp(low)) * scale) + k * maximum(a, -0.3)
     return h, tanh(mean(h) + scale * k)
 

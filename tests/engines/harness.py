@@ -28,9 +28,7 @@ TOLERANCES = {
 Answer = dict[str, np.ndarray]
 
 
-def assert_agrees(
-    actual: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], dtype: torch.dtype
-) -> None:
+def assert_agrees(actual: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], dtype: torch.dtype) -> None:
     """Every named array of `wanted` is there, of the same shape, and near enough."""
     assert actual.keys() == wanted.keys()
     for name, expected in wanted.items():
@@ -77,9 +75,7 @@ class Problem:
         named |= {f"grad {k}": v for k, v in zip(cell.inputs, inputs, strict=True)}
         named |= {f"grad {k} at 0": v for k, v in zip(cell.states, initial, strict=True)}
         named |= {f"grad {k}": parameters[k] for k in self.parameters}
-        named |= {
-            f"grad N.{k} {part}": norms[k][i] for k in self.norms for i, part in enumerate(("weight", "bias"))
-        }
+        named |= {f"grad N.{k} {part}": norms[k][i] for k in self.norms for i, part in enumerate(("weight", "bias"))}
         return named
 
     def expected(self) -> Answer:
@@ -127,10 +123,7 @@ class Problem:
             *(p for pair in norms.values() for p in pair),
         ]
         grads = torch.autograd.grad(loss, leaves, allow_unused=True)
-        found = {
-            id(leaf): torch.zeros_like(leaf) if g is None else g
-            for leaf, g in zip(leaves, grads, strict=True)
-        }
+        found = {id(leaf): torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, grads, strict=True)}
 
         def of(tensors):
             return [found[id(t)].numpy() for t in tensors]

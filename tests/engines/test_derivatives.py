@@ -11,9 +11,7 @@ from gruvy.engines import ENGINES, Call, reference
 
 SMALL = {"I": 2, "H": 3}
 CASES = [
-    (name, training)
-    for name, cell in CELLS.items()
-    for training in ((False, True) if cell.normalisers else (False,))
+    (name, training) for name, cell in CELLS.items() for training in ((False, True) if cell.normalisers else (False,))
 ]
 
 
@@ -49,9 +47,7 @@ def test_reference_backward_equals_central_differences(name, training, lengths):
         pairs += [(f"N.{k} {part}", n[part], grads.norms[k][i]) for i, part in enumerate(("weight", "bias"))]
     for what, array, grad in pairs:
         # 1e-8 is what differences of step 1e-6 leave of float64
-        np.testing.assert_allclose(
-            grad, central_differences(given, array), rtol=1e-7, atol=1e-8, err_msg=what
-        )
+        np.testing.assert_allclose(grad, central_differences(given, array), rtol=1e-7, atol=1e-8, err_msg=what)
 
 
 def as_function(given):
@@ -78,9 +74,7 @@ def as_function(given):
 @pytest.mark.parametrize("lengths", [None, [3, 1]], ids=["full", "ragged"])
 @pytest.mark.parametrize("name", CELLS)
 def test_eager_passes_gradcheck_and_gradgradcheck(name, lengths):
-    function, tensors = as_function(
-        problem(CELLS[name], steps=3, batch=2, lengths=lengths, sizes=SMALL, seed=2)
-    )
+    function, tensors = as_function(problem(CELLS[name], steps=3, batch=2, lengths=lengths, sizes=SMALL, seed=2))
     assert torch.autograd.gradcheck(function, tensors, fast_mode=True)
     assert torch.autograd.gradgradcheck(function, tensors, fast_mode=True)
 
@@ -88,9 +82,7 @@ def test_eager_passes_gradcheck_and_gradgradcheck(name, lengths):
 @pytest.mark.parametrize("name", CELLS)
 def test_eager_under_vmap_equals_a_loop(name):
     """An ensemble: three sets of inputs, states and parameters at once."""
-    members = [
-        as_function(problem(CELLS[name], steps=3, batch=2, sizes=SMALL, seed=seed)) for seed in range(3)
-    ]
+    members = [as_function(problem(CELLS[name], steps=3, batch=2, sizes=SMALL, seed=seed)) for seed in range(3)]
     function = members[0][0]  # normalisers, which are not among the tensors, are the first member's
     stacked = [torch.stack(t).detach() for t in zip(*(tensors for _, tensors in members), strict=True)]
     together = torch.func.vmap(function)(*stacked)

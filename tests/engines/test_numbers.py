@@ -1,11 +1,14 @@
 """Plain numbers inside the equations: every engine computes with them as the reference does."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from tests.engines.harness import assert_agrees, problem
 
 import gruvy
-from gruvy.cells import cell, exp, maximum, sigmoid, sqrt, tanh, where
+from gruvy.cells import abs, cell, exp, maximum, minimum, relu, sigmoid, sqrt, tanh, where
 
 
 @cell
@@ -70,3 +73,26 @@ def test_a_named_value_made_of_constants_alone_is_recorded():
 
     *_, gates = gruvy.Recurrent(scaled, 3, 4)(torch.zeros(2, 1, 3), record_gates=True)
     assert all(v.shape[:2] == (2, 1) for v in gates[0].values())
+
+
+@cell
+def kinks(x, h, W, U):
+    a = W.a(x)
+    return relu(a) + abs(a) + maximum(a, h) + minimum(a, 2 * h) + where(h > 0, a, 0.0) + maximum(U.h(h), 0.0)
+
+
+@pytest.mark.parametrize("engine", ["eager", "reference"])
+def test_derivatives_where_there_is_none_are_the_same_everywhere(engine):
+    """At ties and at 0: relu and abs have 0, maximum and minimum give each side half."""
+    given = problem(kinks, steps=3)
+    still = replace(given, inputs=[0 * x for x in given.inputs], states=[0 * s for s in given.states])
+    assert_agrees(still.answer(engine, torch.float64), still.expected(), torch.float64)
+    ones = replace(
+        still,
+        grad_output=1 + 0 * given.grad_output[:1],
+        inputs=[x[:1] for x in still.inputs],
+        grad_states=[0 * s for s in given.states],
+        parameters={k: np.eye(4, p.shape[1]) for k, p in given.parameters.items()},
+    )
+    assert ones.expected()["grad h at 0"].tolist() == [[0.5 + 1.0 + 0.5] * 4] * 4
+    assert ones.expected()["grad x"].tolist() == [[[0.5 + 0.5] * 3] * 4]

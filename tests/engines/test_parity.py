@@ -54,9 +54,7 @@ def test_awkward_sizes(name, engine, shape):
     assert_agrees(given.answer(engine, torch.float64), given.expected(), torch.float64)
 
 
-@pytest.mark.parametrize(
-    "lengths", [None, [0, 5, 2, 4], [0, 0, 1, 1]], ids=["full", "ragged", "two real steps"]
-)
+@pytest.mark.parametrize("lengths", [None, [0, 5, 2, 4], [0, 0, 1, 1]], ids=["full", "ragged", "two real steps"])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_normalisers_in_training_see_real_steps_only(dtype, lengths):
     given = problem(CELLS["ligru"], lengths=lengths, training=True).rounded(dtype)
@@ -74,9 +72,7 @@ def test_engines_do_not_write_into_what_they_are_given(name):
     assert all(torch.equal(a, b) for a, b in zip(before, tensors, strict=True))
 
 
-@pytest.mark.parametrize(
-    ("name", "engine"), [("gru", e) for e in ENGINES] + [("mgu", "eager"), ("mgu", "reference")]
-)
+@pytest.mark.parametrize(("name", "engine"), [("gru", e) for e in ENGINES] + [("mgu", "eager"), ("mgu", "reference")])
 def test_a_parameter_changed_before_backward_never_gives_a_wrong_gradient(name, engine):
     """As anywhere in torch: refused, or computed from the values of the forward pass."""
     given = problem(CELLS[name])

@@ -21,9 +21,7 @@ CELLS = CATALOGUE | USER_CELLS
 
 def forward(made, like=None):
     given = problem(like or made)
-    run = reference.Run(
-        made, given.sizes, given.inputs, given.states, given.parameters, norms=given.run.norms
-    )
+    run = reference.Run(made, given.sizes, given.inputs, given.states, given.parameters, norms=given.run.norms)
     output, states = reference.forward(run)
     return [output, *states]
 
@@ -209,3 +207,11 @@ def test_a_cell_is_called_like_its_function():
         for letter in ("W", "U", "bi", "bh")
     ]
     np.testing.assert_allclose(gru(given.inputs[0][0], given.states[0], *groups), output[0], rtol=1e-14)
+
+
+def test_matrices_are_packed_before_vectors_wherever_they_stand():
+    @cell
+    def vectors_first(x, h, b, p, W, U):
+        return tanh(b.h + p.k * W.h(x) + U.h(h))
+
+    assert [pack.name for pack in vectors_first.packs] == ["weight_ih", "weight_hh", "bias_ih", "p_k"]

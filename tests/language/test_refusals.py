@@ -246,9 +246,7 @@ def test_a_mistake_in_a_helper_names_the_line_of_the_cell(declare):
 ROOT = np.sqrt(2)  # a NumPy float
 
 
-@pytest.mark.parametrize(
-    "expression", ["tanh(W.h(x)) * ROOT", "ROOT * tanh(W.h(x))", "tanh(W.h(x)) + ROOT - ROOT"]
-)
+@pytest.mark.parametrize("expression", ["tanh(W.h(x)) * ROOT", "ROOT * tanh(W.h(x))", "tanh(W.h(x)) + ROOT - ROOT"])
 def test_numbers_of_numpy_are_numbers_on_either_side(expression):
     names = {"cell": cell, "tanh": tanh, "ROOT": ROOT}
     exec(f"@cell\ndef mine(x, h, W):\n    return {expression}", names)

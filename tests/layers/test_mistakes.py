@@ -39,10 +39,10 @@ CALLS = {
         lambda: NET(np.zeros((1, 2, 3), np.float32)),
         "ndarray.*tensor|tensor.*ndarray",
     ),
-    "too few inputs": (lambda: GRU_D([X, X]), r"2 input\(s\) came for the cell gru_d, which reads x, m, d"),
+    "too few inputs": (lambda: GRU_D([X, X]), r"2 input\(s\) came for the cell gru_d.*reads x, m, d"),
     "one tensor for three inputs": (
         lambda: GRU_D(X),
-        r"1 input\(s\) came for the cell gru_d, which reads x, m, d",
+        r"1 input\(s\) came for the cell gru_d.*reads x, m, d",
     ),
     "inputs of unequal length": (lambda: GRU_D([X, X[:4], X]), r"input m has shape \(4, 2, 3\)"),
     "state of the wrong batch": (
@@ -130,9 +130,7 @@ def test_a_setting_is_refused(how, says):
 def test_all_mistakes_of_the_settings_are_named_at_once():
     with pytest.raises(BadInput) as error:
         gruvy.GRU(0, -1, dropout=2.0, recurrent_init="no")
-    assert all(
-        part in str(error.value) for part in ("input_size", "hidden_size", "dropout", "recurrent_init")
-    )
+    assert all(part in str(error.value) for part in ("input_size", "hidden_size", "dropout", "recurrent_init"))
 
 
 GOOD_LENGTHS = {
@@ -171,9 +169,7 @@ class TestMasks:
         assert lengths.tolist() == [4, 2, 0]
         gruvy.GRU(3, 4)(torch.zeros(4, 3, 3), lengths=lengths)
 
-    @pytest.mark.parametrize(
-        "mask", [LEFT, torch.tensor([[True, False, True, False]])], ids=["left", "between"]
-    )
+    @pytest.mark.parametrize("mask", [LEFT, torch.tensor([[True, False, True, False]])], ids=["left", "between"])
     def test_other_padding_is_refused_with_the_remedy(self, mask):
         with pytest.raises(
             BadInput, match=r"sequence \d of the batch has padding before or between.*right_padded\(x, mask\)"

@@ -8,6 +8,7 @@ import torch
 from tests.engines.harness import CELLS
 from tests.engines.test_parity import PAIRS
 from tests.layers.compare import as_tuple, inputs_for, near, random_weights
+from torch.nn.utils import prune
 
 import gruvy
 from gruvy.cells import CATALOGUE, cell, gru, gru_reset_before, lstm, mean, mgu, sqrt, tanh
@@ -169,9 +170,7 @@ class TestDropout:
 
 
 class TestProjection:
-    @pytest.mark.parametrize(
-        "how", [{}, {"bidirectional": True}, {"batch_first": True, "num_layers": 2}], ids=str
-    )
+    @pytest.mark.parametrize("how", [{}, {"bidirectional": True}, {"batch_first": True, "num_layers": 2}], ids=str)
     def test_is_y_equals_v_h_plus_c_at_real_steps(self, how):
         net = layer(mgu, output_size=2, **how)
         plain = layer(mgu, **how)
@@ -244,9 +243,7 @@ class TestGates:
         *_, gates = net(x, lengths=[5, 3], record_gates=True)
         assert len(gates) == 4
         backward = layer(gru)
-        backward.load_state_dict(
-            {k.removesuffix("_reverse"): v for k, v in net.state_dict().items() if "l0_r" in k}
-        )
+        backward.load_state_dict({k.removesuffix("_reverse"): v for k, v in net.state_dict().items() if "l0_r" in k})
         flipped = torch.stack([x[:, 0].flip(0), torch.cat([x[:3, 1].flip(0), x[3:, 1]])], 1)
         *_, (alone,) = backward(flipped, lengths=[5, 3], record_gates=True)
         near(gates[1]["z"][:, 0], alone["z"][:, 0].flip(0), 1e-6)
@@ -441,9 +438,7 @@ def test_copies_and_saved_layers_give_the_same(name):
 
 
 def test_repr_names_the_cell_and_what_differs_from_the_defaults():
-    assert (
-        repr(layer(mgu, num_layers=2, engine="eager")) == "Recurrent(mgu, 3, 4, num_layers=2, engine='eager')"
-    )
+    assert repr(layer(mgu, num_layers=2, engine="eager")) == "Recurrent(mgu, 3, 4, num_layers=2, engine='eager')"
     assert repr(gruvy.GRU(3, 4)) == "GRU(gru, 3, 4)"
 
 
@@ -487,19 +482,27 @@ class TestAmongOtherTorch:
 
     def test_a_pruned_weight_is_used(self):
         net = layer(mgu)
-        torch.nn.utils.prune.random_unstructured(net, "weight_hh_l0", 1.0)
+        prune.random_unstructured(net, "weight_hh_l0", 1.0)
         one_step = [net(torch.ones(1, 1, 3), h)[0] for h in (torch.zeros(1, 1, 4), torch.zeros(1, 1, 4))]
         near(one_step[0], one_step[1], 0.0)
         assert net(torch.ones(3, 1, 3))[0].shape == (3, 1, 4)
 
     @pytest.mark.parametrize("made", [gru, mgu], ids=lambda c: c.name)
     def test_functional_call_and_vmap_make_an_ensemble(self, made):
-        members = [layer(made, seed=s) for s in range(3)]
+        members = [layer(made, seed=s, engine="eager") for s in range(3)]
         parameters, _ = torch.func.stack_module_state(members)
         x = torch.randn(5, 2, 3)
         together = torch.func.vmap(lambda p: torch.func.functional_call(members[0], p, (x,))[0])(parameters)
         for got, member in zip(together, members, strict=True):
             near(got, member(x)[0], 1e-6)
+
+    def test_functional_call_takes_plain_tensors(self):
+        net = layer(mgu, learn_initial_state=True)
+        x = torch.randn(5, 2, 3)
+        doubled = {k: 2 * p.detach() for k, p in net.named_parameters()}
+        got = torch.func.functional_call(net, doubled, (x,))[0]
+        net.load_state_dict(doubled)
+        near(got, net(x)[0], 0.0)
 
     def test_a_frozen_layer_builds_no_graph(self):
         net = layer(gru).requires_grad_(False)

@@ -42,9 +42,7 @@ def cases(draw):
     hx = None
     if draw(st.booleans()):
         depth = how["num_layers"] * (2 if how["bidirectional"] else 1)
-        hx = tuple(
-            torch.randn(depth, batch, how["hidden_size"], dtype=how["dtype"]) for _ in ours.cell.states
-        )
+        hx = tuple(torch.randn(depth, batch, how["hidden_size"], dtype=how["dtype"]) for _ in ours.cell.states)
     lengths = draw(st.lists(st.integers(0, steps), min_size=batch, max_size=batch))
     return ours, theirs, x, hx, lengths
 
@@ -62,9 +60,7 @@ def compare(ours, theirs, run_ours, run_theirs, x, hx):
         values = [output, *as_tuple(states)]
         torch.manual_seed(7)
         leaves += layer.parameters()
-        loss = sum((v * torch.randn(v.shape, dtype=dtype)).sum() for v in values) + 0 * sum(
-            p.sum() for p in leaves
-        )
+        loss = sum((v * torch.randn(v.shape, dtype=dtype)).sum() for v in values) + 0 * sum(p.sum() for p in leaves)
         results.append((values, torch.autograd.grad(loss, leaves)))
     for got, wanted in zip(results[0][0], results[1][0], strict=True):
         near(got, wanted, VALUE[dtype])
@@ -113,9 +109,7 @@ def test_lengths_equal_torch_run_on_each_sequence_alone(case):
             padding = (0, 0, 0, steps - n) if first else (0, 0, 0, 0, 0, steps - n)
             outputs.append(nn.functional.pad(output, padding))
             finals.append(final)
-        return torch.cat(outputs, 0 if first else 1), tuple(
-            torch.cat(f, 1) for f in zip(*finals, strict=True)
-        )
+        return torch.cat(outputs, 0 if first else 1), tuple(torch.cat(f, 1) for f in zip(*finals, strict=True))
 
     compare(ours, theirs, lambda x, s: ours(x, s, lengths=lengths), each_alone, x, hx)
 

@@ -27,9 +27,7 @@ def layers(draw, **fixed):
     except BadInput:
         assume(False)
     wide = how["bidirectional"] or size != hidden
-    assume(
-        how["num_layers"] == 1 or not wide or made.name not in ("qrnn", "rglru")
-    )  # widths: see TestStacking
+    assume(how["num_layers"] == 1 or not wide or made.name not in ("qrnn", "rglru"))  # widths: see TestStacking
     random_weights(net, seed=draw(st.integers(0, 99)))
     steps, batch = draw(st.integers(1, 6)), draw(st.integers(1, 4))
     inputs = inputs_for(net, steps, batch, seed=draw(st.integers(0, 99)), dtype=torch.float64)
@@ -116,8 +114,7 @@ def test_two_directions_of_a_reversed_batch_change_places(case):
     net, inputs, lengths = case
     weights = {k: v.clone() for k, v in net.state_dict().items()}
     swapped = {
-        k.replace("_reverse", "") if "_reverse" in k else k.replace("_l0", "_l0_reverse"): v
-        for k, v in weights.items()
+        k.replace("_reverse", "") if "_reverse" in k else k.replace("_l0", "_l0_reverse"): v for k, v in weights.items()
     }
     output, states = run(net, inputs, lengths=lengths)
     net.load_state_dict(swapped)
@@ -129,9 +126,7 @@ def test_two_directions_of_a_reversed_batch_change_places(case):
 
 
 ragged = st.integers(0, 6).flatmap(
-    lambda steps: st.tuples(
-        st.just(steps), st.none() | st.lists(st.integers(0, steps), min_size=1, max_size=4)
-    )
+    lambda steps: st.tuples(st.just(steps), st.none() | st.lists(st.integers(0, steps), min_size=1, max_size=4))
 )
 
 

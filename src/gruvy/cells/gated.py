@@ -36,7 +36,9 @@ def gru_carry(x, h, c, W, U, b):
     return h, c
 
 
-@cell(cite="as printed in the founding texts; the published unit is gru_reset_before (Cho et al. 2014, arXiv:1406.1078)")
+@cell(
+    cite="as printed in the founding texts; the published unit is gru_reset_before (Cho et al. 2014, arXiv:1406.1078)"
+)
 def gru_output_gate(x, h, W, U):
     """Three gates: the layer's output y is the state seen through an output gate.
 
@@ -52,7 +54,9 @@ def gru_output_gate(x, h, W, U):
     return y, h_new
 
 
-@cell(cite="as printed in the founding texts; the published unit is gru_reset_before (Cho et al. 2014, arXiv:1406.1078)")
+@cell(
+    cite="as printed in the founding texts; the published unit is gru_reset_before (Cho et al. 2014, arXiv:1406.1078)"
+)
 def gru_projected(x, h, W, U, b):
     """A squashed candidate C instead of an update gate.
 

@@ -34,7 +34,8 @@ def _from_file(path: Path, function: str) -> Cell:
     if not path.is_file():
         raise BadInput(f"{path}: no such file; --cell takes a name of `gruvy cells`, or FILE.py:FUNCTION")
     spec = importlib.util.spec_from_file_location(f"_gruvy_cells_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

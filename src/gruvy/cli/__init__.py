@@ -53,7 +53,7 @@ def predict(context: typer.Context, folder: Directory,
 
 @app.command()
 def cells(names: Annotated[list[str] | None, typer.Argument(metavar="[CELL]...", help="all when none")] = None,
-          json: Json = False, markdown: Annotated[bool, typer.Option("--markdown", help="print docs/equations.md")] = False,
+          json: Json = False, markdown: Annotated[bool, typer.Option("--markdown", help="print the docs page")] = False,
           ) -> None:  # fmt: skip
     """List the cells: equations, source, parameters, and which engines run them."""
     from gruvy.cli.cells import show

@@ -52,7 +52,9 @@ def plain(cell: Cell) -> str:
     runs = [name for name, engine in facts["engines"].items() if engine["runs"]]
     lines.append(f"  engines     {', '.join(runs)}")
     lines += [
-        f"              not {name}: {engine['reason']}" for name, engine in facts["engines"].items() if not engine["runs"]
+        f"              not {name}: {engine['reason']}"
+        for name, engine in facts["engines"].items()
+        if not engine["runs"]
     ]
     return "\n".join(lines)
 

@@ -27,7 +27,9 @@ class Finding:
 def findings() -> list[Finding]:
     """Look at everything gruvy can use."""
     compiled, where = ngrams.compiled()
-    compiler = next((path for c in (os.environ.get("CXX"), "c++", "g++", "clang++") if c and (path := shutil.which(c))), None)
+    compiler = next(
+        (path for c in (os.environ.get("CXX"), "c++", "g++", "clang++") if c and (path := shutil.which(c))), None
+    )
     gpu = torch.cuda.is_available()
     build = "CUDA" if torch.version.cuda else "CPU"
     return [

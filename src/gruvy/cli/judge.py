@@ -35,7 +35,9 @@ def evaluate(folder: str, data: str | None, columns: Sequence[str], drop_empty: 
     print(f"{result['n']} rows\n\n{table(figures)}" + (f"\n\n{details}" if details else ""))
 
 
-def _evaluate_file(trained: artefact.Trained, data: str, named: Mapping[str, str], drop_empty: bool) -> tuple[dict, str]:
+def _evaluate_file(
+    trained: artefact.Trained, data: str, named: Mapping[str, str], drop_empty: bool
+) -> tuple[dict, str]:
     task = trained.task
     kinds = {named[role]: column.kind for role, column in task.columns.items()}
     table = read_table(data, kinds, drop_empty=drop_empty)

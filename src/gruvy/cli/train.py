@@ -80,4 +80,4 @@ def _train(task: type[Task], given: dict[str, Any]) -> None:
     )  # fmt: skip
     outcome = train(request, console)
     print(json_module.dumps(outcome.measured) if given["json"] else outcome.printed)
-    console.print(f"\nthe model is in {given['out']}: gruvy predict {given['out']} \"...\"")
+    console.print(f'\nthe model is in {given["out"]}: gruvy predict {given["out"]} "..."')

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -45,7 +45,7 @@ class Call:
     states: Sequence[Tensor]
     parameters: Mapping[str, Tensor]
     lengths: Tensor | None = None
-    normalisers: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    normalisers: Mapping[str, Any] = field(default_factory=dict)
     options: Options = Options()
 
     @property

@@ -150,7 +150,8 @@ class EagerEngine:
         alive = evaluation.alive
         all_alive_until = 0 if call.lengths is None or not len(call.lengths) else int(call.lengths.min())
         gates = {k: n for k, n in graph.gates.items() if n in plan.late} if call.options.record_gates else {}
-        states, outputs, recorded = list(call.states), [], {name: [] for name in gates}
+        states, outputs = list(call.states), []
+        recorded: dict[str, list[Tensor]] = {name: [] for name in gates}
         for t in range(call.steps):
             values = fixed | {n: v[t] for n, v in varying.items()}
             values |= dict(zip(graph.states.values(), states, strict=True))

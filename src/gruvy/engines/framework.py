@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
@@ -10,7 +12,7 @@ from gruvy.cells import elman, gru, lstm
 from gruvy.engines.call import Call, Options, Result
 from gruvy.language.cell import Cell
 
-_KERNELS = {gru.key: torch._VF.gru, elman.key: torch._VF.rnn_tanh, lstm.key: torch._VF.lstm}
+_KERNELS: dict[str, Any] = {gru.key: torch._VF.gru, elman.key: torch._VF.rnn_tanh, lstm.key: torch._VF.lstm}
 
 
 class FrameworkEngine:
@@ -47,7 +49,8 @@ class FrameworkEngine:
     def _padded_to_own_end(self, call: Call) -> Result:
         """One state that is the output: run through the padding and read each sequence's own end."""
         output = self._padded(call).output
-        assert call.lengths is not None and call.alive is not None
+        assert call.lengths is not None
+        assert call.alive is not None
         last = (call.lengths - 1).clamp(min=0)
         ends = output.gather(0, last[None, :, None].expand(1, -1, output.shape[-1]))[0]
         final = torch.where((call.lengths > 0)[:, None], ends, call.states[0])
@@ -64,7 +67,15 @@ class FrameworkEngine:
         order = packed.sorted_indices
         initial = [s[some][order] for s in call.states]
         data, *states = _KERNELS[call.cell.key](
-            packed.data, packed.batch_sizes, _hidden(initial), _weights(call), True, 1, 0.0, torch.is_grad_enabled(), False
+            packed.data,
+            packed.batch_sizes,
+            _hidden(initial),
+            _weights(call),
+            True,
+            1,
+            0.0,
+            torch.is_grad_enabled(),
+            False,
         )
         padded, _ = pad_packed_sequence(
             PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices),

@@ -48,7 +48,9 @@ class BatchNorm:
     def _statistics(self, values: Array) -> tuple[Array, Array]:
         if self.mean is not None and self.var is not None:
             return self.mean, self.var
-        return (values.mean(0), values.var(0)) if len(values) else (np.zeros_like(self.weight), np.ones_like(self.weight))
+        return (
+            (values.mean(0), values.var(0)) if len(values) else (np.zeros_like(self.weight), np.ones_like(self.weight))
+        )
 
 
 @dataclass(frozen=True)
@@ -191,16 +193,17 @@ def _flow(plan: Pullback, values: dict[Node, Array], operands: Mapping[str, Arra
         left, right = np.broadcast_arrays(values[g][..., :, None], values[argument][..., None, :])
         into[label] += (left * right).reshape(-1, *left.shape[-2:]).sum(0)
     leaves = {node: values[g] for node, g in plan.leaves.items()}
-    for node, g in leaves.items():
+    for node, grad in leaves.items():
         if node.op == "vector":
-            into[node.label] += g.reshape(-1, g.shape[-1]).sum(0)
+            into[node.label] += grad.reshape(-1, grad.shape[-1]).sum(0)
     return leaves
 
 
 def _backward_normalisers(run: Run, after: dict[Node, Array], operands: dict, into: dict, grads: Gradients) -> None:
     if not after:
         return
-    values, real, seeds = run.before_normalisers(), run.alive[:, :, 0], {}
+    values, real = run.before_normalisers(), run.alive[:, :, 0]
+    seeds: dict[Node, Node] = {}
     for node, grad in after.items():
         name, expression = node.label.partition(".")[2], node.args[0]
         before, seed = values[expression], adjoint(node.label, expression)

@@ -252,9 +252,7 @@ def _packs(letter: str, members: Mapping[str, Node]) -> list[Pack]:
     columns = {node.args[0].size if node.op == "product" else None for node in members.values()}
     if len(columns) == 1:
         return [Pack(name, tuple((node.label, node.size) for node in members.values()), columns.pop())]
-    return [
-        Pack(f"{name}_{member}", ((node.label, node.size),), node.args[0].size) for member, node in members.items()
-    ]
+    return [Pack(f"{name}_{member}", ((node.label, node.size),), node.args[0].size) for member, node in members.items()]
 
 
 def cell(
@@ -321,7 +319,8 @@ def _known_names(what: str, given: Mapping[str, Any], known: list[str]) -> None:
 def _probe(made: Cell) -> None:
     """Compare the function with its graph on small read-only arrays: what symbols cannot see shows here."""
     rng = np.random.default_rng(0)
-    sizes = {"I": 2, "H": 3}
+    sizes: dict[Size, int] = {"I": 2, "H": 3}
+    assert made.function is not None
 
     def array(*shape: int) -> np.ndarray:
         values = rng.uniform(0.1, 0.9, shape)

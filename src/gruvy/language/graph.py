@@ -55,7 +55,9 @@ class Node:
         node = _interned.get(key)
         if node is None:
             node = super().__new__(cls)
-            for name, item in zip(("op", "args", "size", "label", "value"), (op, args, size, label, value), strict=True):
+            for name, item in zip(
+                ("op", "args", "size", "label", "value"), (op, args, size, label, value), strict=True
+            ):
                 object.__setattr__(node, name, item)
             _interned[key] = node
         return node
@@ -117,9 +119,7 @@ class Node:
     __getitem__ = _refuse("indexing a value", "a cell sees whole vectors: use a matrix product to select")
     __iter__ = _refuse("looping over or unpacking a value", "write the equation for the whole vector")
     __len__ = _refuse("len() of a value", "use mean(...), which knows its size")
-    __bool__ = _refuse(
-        "Python control flow on a value (if, and, or, not, min, max)", "use where, maximum or minimum"
-    )
+    __bool__ = _refuse("Python control flow on a value (if, and, or, not, min, max)", "use where, maximum or minimum")
     __float__ = __int__ = __array__ = _refuse(
         "a function from math or another library", "use those of gruvy.cells: sigmoid, tanh, relu, exp, ..."
     )

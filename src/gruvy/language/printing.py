@@ -9,7 +9,14 @@ from gruvy.language.graph import Node, topological
 from gruvy.language.trace import Graph
 
 _GREEK = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "lambda", "mu", "nu", "rho", "tau")
-_BINARY = {"add": (" + ", 1), "sub": (" - ", 1), "gt": (" > ", 0), "ge": (" >= ", 0), "lt": (" < ", 0), "le": (" <= ", 0)}
+_BINARY = {
+    "add": (" + ", 1),
+    "sub": (" - ", 1),
+    "gt": (" > ", 0),
+    "ge": (" >= ", 0),
+    "lt": (" < ", 0),
+    "le": (" <= ", 0),
+}
 _ATOM = 9
 
 

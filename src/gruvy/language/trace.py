@@ -63,7 +63,9 @@ def read_arguments(function: Callable) -> Arguments:
     Raises:
         CellError: `*args`, a constant without a number, no input or no state.
     """
-    positional_only, rest, constants = [], [], {}
+    positional_only: list[str] = []
+    rest: list[str] = []
+    constants: dict[str, float] = {}
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise CellError(f"{function.__name__} takes {parameter}; name each input, state and group")

@@ -95,14 +95,13 @@ class Recurrent(nn.Module):
             BadInput: shapes or lengths that do not fit.
             EngineError: the named engine cannot run this call.
         """
-        packed = input if isinstance(input, PackedSequence) else None
-        if packed is not None:
+        packed = None
+        if isinstance(input, PackedSequence):
             if lengths is not None:
                 raise BadInput("a PackedSequence brings its own lengths; leave lengths out")
-            inputs, lengths = pad_packed_sequence(packed)
-            sequences = [inputs]
-        else:
-            sequences = [input] if isinstance(input, Tensor) else list(input)
+            packed = input
+            input, lengths = pad_packed_sequence(packed)
+        sequences = [input] if isinstance(input, Tensor) else list(input)
         self._check_inputs(sequences)
         single = sequences[0].dim() == 2
         if single:
@@ -227,13 +226,13 @@ class Recurrent(nn.Module):
                 self.get_parameter(f"initial_{name}_l{layer}{suffix}").fill_(self.cell.init.get(name, 0.0))
 
     def _parameters_of(self, layer: int, suffix: str, like: Tensor) -> dict[str, Tensor]:
-        sizes = self._sizes(layer)
+        sizes, stored = self._sizes(layer), self._stored()
         return {
-            pack.name: self._parameters.get(f"{pack.name}_l{layer}{suffix}", None)
-            if pack in self._stored()
+            pack.name: self.get_parameter(f"{pack.name}_l{layer}{suffix}")
+            if pack in stored
             else like.new_zeros(pack.shape(sizes))
             for pack in self.cell.packs
-        }  # type: ignore[return-value]
+        }
 
     # Running
 
@@ -241,15 +240,16 @@ class Recurrent(nn.Module):
         wanted = [units(size, self._sizes(0)) for size in self.cell.inputs.values()]
         if len(sequences) != len(wanted):
             raise BadInput(
-                f"{len(sequences)} input(s) came for the cell {self.cell.name}, which reads {', '.join(self.cell.inputs)}; "
-                "give a sequence with one tensor for each"
+                f"{len(sequences)} input(s) came for the cell {self.cell.name}; it reads "
+                f"{', '.join(self.cell.inputs)}: give a sequence with one tensor for each"
             )
         layout = "(batch, steps, units)" if self.batch_first else "(steps, batch, units)"
         like = next(self.parameters())
         for name, x, width in zip(self.cell.inputs, sequences, wanted, strict=True):
             if x.dim() not in (2, 3) or x.shape[-1] != width or x.shape[:-1] != sequences[0].shape[:-1]:
                 raise BadInput(
-                    f"the input {name} has shape {tuple(x.shape)}; expected {layout} or (steps, units) with {width} units"
+                    f"the input {name} has shape {tuple(x.shape)}; expected {layout} or (steps, units), with {width} "
+                    "units"
                 )
             if x.dtype != like.dtype or x.device != like.device:
                 raise BadInput(
@@ -278,7 +278,8 @@ class Recurrent(nn.Module):
     def _default_state(self, name: str, width: int, batch: int, like: Tensor) -> Tensor:
         if not self.learn_initial_state:
             return like.new_full((len(self._places()), batch, width), self.cell.init.get(name, 0.0))
-        learned = [self.get_parameter(f"initial_{name}_l{layer}{suffix}") for layer, suffix in self._places()]
+        names = [f"initial_{name}_l{layer}{suffix}" for layer, suffix in self._places()]
+        learned: list[Tensor] = [self.get_parameter(n) for n in names]
         return torch.stack(learned)[:, None].expand(-1, batch, -1)
 
     def _run_layers(
@@ -354,7 +355,9 @@ def _check_settings(
         problems.append(f"recurrent_init is {recurrent_init!r}; expected 'uniform' or 'orthogonal'")
     first, *others = cell.inputs.items()
     if first[1] == "H" and input_size != hidden_size:
-        problems.append(f"{cell.name} adds its input to its state; give input_size equal to hidden_size, or project first")
+        problems.append(
+            f"{cell.name} adds its input to its state; give input_size equal to hidden_size, or project first"
+        )
     if num_layers > 1 and any(size == "I" for _, size in others):
         names = ", ".join(name for name, size in others if size == "I")
         problems.append(f"{cell.name} reads {names}, which only the first layer has; use num_layers=1 and stack layers")

@@ -114,7 +114,9 @@ class NgramText(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _minimise(rows: Any, targets: Tensor, loss: Loss, ridge: float, start: np.ndarray, size: int, iterations: int) -> Any:
+def _minimise(
+    rows: Any, targets: Tensor, loss: Loss, ridge: float, start: np.ndarray, size: int, iterations: int
+) -> Any:
     """Weights and bias, flat, that minimise the summed loss plus half of `ridge` times the squared weights."""
     from scipy.optimize import minimize
 

@@ -75,7 +75,7 @@ class Combination(nn.Module):
             value.backward()
             return value
 
-        optimiser.step(closure)  # type: ignore[no-untyped-call]
+        optimiser.step(closure)
 
 
 class TextModel(nn.Module):

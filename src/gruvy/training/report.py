@@ -52,7 +52,8 @@ def comparison(task: Task, bootstrap: Mapping[str, float]) -> str:
     verdict = "ahead" if bootstrap["low"] > 0 else "behind" if bootstrap["high"] < 0 else "not distinguishable"
     return (
         f"difference in {task.score}, model - baseline: {bootstrap['difference']:+.4f} "
-        f"(95 % interval {bootstrap['low']:+.4f} to {bootstrap['high']:+.4f}, paired bootstrap of the test rows): {verdict}"
+        f"(95 % interval {bootstrap['low']:+.4f} to {bootstrap['high']:+.4f}, paired bootstrap of the test rows): "
+        f"{verdict}"
     )
 
 
@@ -60,6 +61,7 @@ def training_curve(history: Sequence[Mapping[str, float]]) -> bytes:
     """Training and validation loss by epoch, as PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     FigureCanvasAgg(figure)
@@ -70,7 +72,7 @@ def training_curve(history: Sequence[Mapping[str, float]]) -> bytes:
     best = min(range(len(history)), key=lambda i: history[i]["validation_loss"])
     axes.axvline(best + 1, linestyle=":", color="grey", label="kept")
     axes.set(xlabel="epoch", ylabel="loss", title="Recurrent branch: loss by epoch")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
     picture = io.BytesIO()
     figure.savefig(picture, dpi=150, format="png")

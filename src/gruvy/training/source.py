@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,10 @@ class Source:
     def to_json(self) -> dict[str, Any]:
         """For `config.json`; a packaged file by its name, since its path differs from machine to machine."""
         path = None if self.name else str(self.path.resolve())
-        return {"path": path, "package": self.name or None, "columns": dict(self.columns), "drop_empty": self.drop_empty,
-                "sha256": self.digest()}  # fmt: skip
+        return {
+            "path": path, "package": self.name or None, "columns": dict(self.columns), "drop_empty": self.drop_empty,
+            "sha256": self.digest(),
+        }  # fmt: skip
 
     def digest(self) -> str:
         """SHA-256 of the file."""
@@ -56,8 +58,8 @@ class Examples:
         dropped: rows left out because a cell was empty.
     """
 
-    inputs: Sequence[Any]
-    targets: Sequence[Any]
+    inputs: Any
+    targets: Any
     rows: np.ndarray
     dropped: int
 
@@ -68,7 +70,9 @@ class Examples:
         )
 
 
-def source_for(task: type[Task], data: str | Path | None, columns: Mapping[str, str | None], drop_empty: bool) -> Source:
+def source_for(
+    task: type[Task], data: str | Path | None, columns: Mapping[str, str | None], drop_empty: bool
+) -> Source:
     """The source a command names.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import shutil
 import time
@@ -84,9 +83,9 @@ def train(request: Request, console: Console) -> Outcome:
     source = source_for(task_type, request.data, request.columns, request.drop_empty)
     _refuse_finished(request)
     examples = read_examples(task_type, source)
-    split = _split(task_type, examples, request.seed)
+    split = _split(task_type, examples, request.flags, request.seed)
     parts = {name: examples.take(getattr(split, name)) for name in ("train", "validation", "test")}
-    task = task_type.fit(parts["train"].targets, **request.flags)
+    task = task_type.fit(parts["train"].targets, request.flags)
     targets = {name: task.encode(part.targets, part.rows.tolist()) for name, part in parts.items()}
     _introduce(console, source, examples, split)
 
@@ -135,10 +134,10 @@ def _refuse_finished(request: Request) -> None:
         raise BadInput(f"--out {out} holds other files ({strangers[0]}); give a directory of its own")
 
 
-def _split(task: type[Task], examples: Examples, seed: int) -> Split:
+def _split(task: type[Task], examples: Examples, flags: Mapping[str, bool], seed: int) -> Split:
     labels = examples.targets if task.columns[task.target].kind == "label" else None
     if labels is not None and len(set(labels)) == 1:
-        task.fit(labels)  # refuses, with the task's own words
+        task.fit(labels, flags)  # refuses, with the task's own words
     return split_rows(duplicate_groups(examples.inputs), labels=labels, seed=seed)
 
 
@@ -215,7 +214,9 @@ def _artefact_folder(request: Request, source: Source) -> Iterator[Path]:
     except KeyboardInterrupt:
         kept = (folder / "last.ckpt").is_file()
         _clear(out, folder, existed, keep=kept)
-        raise KeyboardInterrupt("the same command goes on from the last epoch" if kept else "nothing was kept") from None
+        raise KeyboardInterrupt(
+            "the same command goes on from the last epoch" if kept else "nothing was kept"
+        ) from None
     except Exception:
         _clear(out, folder, existed, keep=False)
         raise
