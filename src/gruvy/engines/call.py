@@ -13,6 +13,11 @@ from gruvy.language.cell import Cell
 from gruvy.language.graph import Size
 
 
+def real_steps(lengths: Tensor, steps: int) -> Tensor:
+    """`(steps, batch, 1)`, True at the real steps of sequences of `lengths` `(batch,)`."""
+    return (torch.arange(steps, device=lengths.device)[:, None] < lengths)[:, :, None]
+
+
 @dataclass(frozen=True)
 class Options:
     """What a call asks for beyond outputs and states.
@@ -32,7 +37,7 @@ class Call:
 
     Attributes:
         sizes: the units of `"I"` and `"H"`.
-        inputs: each `(steps, batch, units)`; padding holds zeros.
+        inputs: each `(steps, batch, units)`; padding holds something the equations can take.
         states: initial states, each `(batch, units)`.
         parameters: by the names of the cell's packs; missing biases stand as zeros.
         lengths: real steps of each sequence, `(batch,)` int64 on the inputs' device; None when all are real.
@@ -57,7 +62,7 @@ class Call:
         """`(steps, batch, 1)` bool: which steps are real; None when all are."""
         if self.lengths is None:
             return None
-        return (torch.arange(self.steps, device=self.lengths.device)[:, None] < self.lengths)[:, :, None]
+        return real_steps(self.lengths, self.steps)
 
 
 @dataclass(frozen=True)

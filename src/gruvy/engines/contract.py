@@ -7,12 +7,12 @@ import torch
 from gruvy.engines.call import Engine, Options
 from gruvy.engines.eager import EagerEngine
 from gruvy.engines.framework import FrameworkEngine
-from gruvy.engines.numpy_engine import NumpyEngine
+from gruvy.engines.reference_engine import ReferenceEngine
 from gruvy.errors import EngineError
 from gruvy.language.cell import Cell
 
 # In the order `auto` tries them; the reference is for checking and is never chosen for its speed.
-ENGINES: dict[str, Engine] = {e.name: e for e in (FrameworkEngine(), EagerEngine(), NumpyEngine())}
+ENGINES: dict[str, Engine] = {e.name: e for e in (FrameworkEngine(), EagerEngine(), ReferenceEngine())}
 _AUTO = ("framework", "eager")
 
 
@@ -23,7 +23,13 @@ def choose(name: str, cell: Cell, device: torch.device, dtype: torch.dtype, opti
         EngineError: no such engine, or the named one does not support the call; a named engine never falls back.
     """
     if name == "auto":
-        return next(e for e in map(ENGINES.__getitem__, _AUTO) if e.supports(cell, device, dtype, options)[0])
+        refusals = []
+        for engine in map(ENGINES.__getitem__, _AUTO):
+            supported, reason = engine.supports(cell, device, dtype, options)
+            if supported:
+                return engine
+            refusals.append(f"{engine.name}: {reason}")
+        raise EngineError(f"no engine runs {cell.name} here ({'; '.join(refusals)})")
     check_name(name)
     supported, reason = ENGINES[name].supports(cell, device, dtype, options)
     if not supported:

@@ -93,6 +93,8 @@ class _Evaluation:
                 continue
             if node.op == "product":
                 self._multiply(node, values)
+            elif node.op == "const":
+                values[node] = self.call.inputs[0].new_tensor(node.value)  # no float: torch's functions take tensors
             elif node.op == "norm":
                 values[node] = self._normalise(node, values[node.args[0]])
             else:
@@ -168,7 +170,10 @@ class EagerEngine:
         record = {name: self._stack(call, seen, units(gates[name].size, call.sizes)) for name, seen in recorded.items()}
         if call.options.record_gates:
             early = {k: n for k, n in graph.gates.items() if n not in plan.late}
-            record |= {k: self._masked(call, everywhere[n].expand(*output.shape[:2], -1)) for k, n in early.items()}
+            shape = output.shape[:2]
+            record |= {
+                k: self._masked(call, everywhere[n].expand(*shape, units(n.size, call.sizes))) for k, n in early.items()
+            }
         return Result(output, tuple(states), {name: record[name] for name in graph.gates if name in record})
 
     def _stack(self, call: Call, values: list[Tensor], width: int) -> Tensor:

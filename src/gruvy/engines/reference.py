@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -80,7 +81,7 @@ class Run:
         object.__setattr__(self, "states", [as_double(a) for a in self.states])
         object.__setattr__(self, "parameters", {k: as_double(v) for k, v in self.parameters.items()})
 
-    @property
+    @cached_property
     def alive(self) -> Array:
         """`(steps, batch, 1)`: which steps are real."""
         steps, batch = self.inputs[0].shape[:2]

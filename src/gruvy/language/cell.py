@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -194,10 +195,19 @@ class Cell:
 
     @cached_property
     def key(self) -> str:
-        """A digest of the equations: equal for cells that compute the same graph, whatever their names."""
-        described = self.to_json()
-        for part in ("name", "cite", "doc", "gates"):
-            described.pop(part)
+        """A digest of the equations: equal for cells that compute the same from the same packs, whatever the names."""
+        graph = self.graph
+        members = {letter: list(group.values()) for letter, group in graph.members.items()}
+        names = {node: str(i) for i, node in enumerate((*graph.inputs.values(), *graph.states.values()))}
+        names |= {n: f"{letter}{i}" for letter, group in members.items() for i, n in enumerate(group)}
+        order = topological((*graph.inputs.values(), *graph.states.values(), *graph.roots))
+        number = {node: i for i, node in enumerate(order)}
+        described = [
+            [[n.op, [number[a] for a in n.args], n.size, names.get(n, ""), n.value] for n in order],
+            {letter: [number[n] for n in group] for letter, group in members.items()},
+            [number[n] for n in graph.roots],
+            sorted((names[n], self.init[n.label]) for n in names if n.label in self.init),
+        ]  # fmt: skip
         return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
@@ -207,7 +217,8 @@ class Cell:
         order = topological([*roots, *graph.gates.values()])
         number = {node: i for i, node in enumerate(order)}
         return {
-            "name": self.name, "cite": self.cite, "doc": self.doc, "init": self.init,
+            "name": self.name, "cite": self.cite, "doc": self.doc,
+            "init": {k: v if math.isfinite(v) else str(v) for k, v in self.init.items()},
             "nodes": [[n.op, [number[a] for a in n.args], n.size, n.label, n.value] for n in order],
             "inputs": {k: number[v] for k, v in graph.inputs.items()},
             "states": {k: number[v] for k, v in graph.states.items()},
@@ -238,7 +249,7 @@ class Cell:
                 {letter: by_name(part) for letter, part in data["members"].items()}, by_name(data["gates"]),
                 nodes[data["output"]], tuple(nodes[i] for i in data["new_states"]),
             )  # fmt: skip
-            return cls(data["name"], graph, dict(data["init"]), data["cite"], data["doc"])
+            return cls(data["name"], graph, {k: float(v) for k, v in data["init"].items()}, data["cite"], data["doc"])
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise CellError(f"the description of a cell is damaged ({error}); save the model again") from None
 
@@ -292,7 +303,7 @@ def cell(
         return lambda f: cell(f, cite=cite, sizes=sizes, init=init)
     if not hasattr(function, "__code__"):
         raise CellError(f"@cell stands above {function!r}; it expects a function that holds the equations")
-    sizes, init = dict(sizes or {}), {k: float(v) for k, v in (init or {}).items()}
+    sizes, init = dict(sizes or {}), {k: _number(k, v) for k, v in (init or {}).items()}
     arguments = read_arguments(function)
     graph = trace(function, arguments, sizes)
     vectors = [n.label for letter in graph.members if not letter.isupper() for n in graph.members[letter].values()]
@@ -306,6 +317,13 @@ def cell(
     made = Cell(function.__name__, graph, init, cite, (function.__doc__ or "").strip(), function)
     _probe(made)
     return made
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise CellError(f"init={{{name!r}: {value!r}}}: expected a number") from None
 
 
 def _known_names(what: str, given: Mapping[str, Any], known: list[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from gruvy.language.functions import where
+from gruvy.language.functions import expm1, where
 from gruvy.language.graph import Node, topological
 
 
@@ -98,7 +98,7 @@ _RULES: dict[str, Callable[[Node, Node], tuple[Node | None, ...]]] = {
     "expm1": lambda n, g: (g * (n + 1),),
     "log": lambda n, g: (g / n.args[0],),
     "sqrt": lambda n, g: (g / (2 * n),),
-    "softplus": lambda n, g: (g * (1 - _exp(-n)),),
+    "softplus": lambda n, g: (g * -expm1(-n),),
     "abs": lambda n, g: (where(n.args[0] > 0, g, where(n.args[0] < 0, -g, 0.0)),),
     "maximum": lambda n, g: _half_at_ties(n, g, n.args[0] > n.args[1], n.args[0] < n.args[1]),
     "minimum": lambda n, g: _half_at_ties(n, g, n.args[0] < n.args[1], n.args[0] > n.args[1]),
@@ -107,7 +107,3 @@ _RULES: dict[str, Callable[[Node, Node], tuple[Node | None, ...]]] = {
     "product": _product,
     **dict.fromkeys(("gt", "ge", "lt", "le"), lambda n, g: (None, None)),
 }
-
-
-def _exp(node: Node) -> Node:
-    return Node("exp", (node,), node.size)

@@ -98,6 +98,8 @@ def minimum(a, b):
 
 def where(condition, a, b):
     """`a` where the condition (a comparison such as `z > 0`) holds, `b` elsewhere."""
+    if isinstance(condition, bool):
+        raise CellError("where takes a comparison such as z > 0 as its condition; == and != are none on values")
     return _call("where", condition, a, b)
 
 

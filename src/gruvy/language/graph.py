@@ -127,7 +127,10 @@ class Node:
     __pow__ = __rpow__ = _refuse("the ** operator", "write v * v, or exp(k * log(v))")
     __mod__ = __floordiv__ = _refuse("the % or // operator", "use the functions of gruvy.cells")
 
-    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs) -> NoReturn:
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        op = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "div"}.get(ufunc.__name__)
+        if op and all(isinstance(v, (Node, float, int)) for v in inputs):
+            return elementwise(op, *inputs)  # a number of NumPy's on the left, such as np.sqrt(2)
         _foreign(f"np.{ufunc.__name__}")
 
     def __array_function__(self, function, types, args, kwargs) -> NoReturn:
@@ -170,6 +173,8 @@ def as_node(value: Any) -> Node:
 def elementwise(op: str, *args: Any) -> Node:
     """The node of an elementwise operation; sizes must agree, 1 broadcasts."""
     nodes = tuple(as_node(a) for a in args)
+    if op == "where" and nodes[0].op not in COMPARISONS:
+        raise CellError("where takes a comparison such as z > 0 as its condition (there is no == on values)")
     sizes = list(dict.fromkeys(n.size for n in nodes if n.size != 1))
     if len(sizes) > 1:
         raise CellError(

@@ -17,7 +17,7 @@ _BINARY = {
     "lt": (" < ", 0),
     "le": (" <= ", 0),
 }
-_ATOM = 9
+_POWER, _ATOM = 8, 9
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,9 @@ def equations(graph: Graph, *, latex: bool = False) -> list[tuple[str, str]]:
 def _names(graph: Graph, style: Style) -> dict[Node, str]:
     """Every node that is written by name, in the order its line is to stand."""
     order = topological([*graph.gates.values(), *graph.roots])
+    taken = {*graph.inputs, *graph.states}
     own = {node: "y" for node in (graph.output,) if node.args}
-    own |= {node: name for name, node in reversed(graph.gates.items())}
+    own |= {node: f"{name}'" if name in taken else name for name, node in reversed(graph.gates.items())}
     own |= {node: name for name, node in zip(graph.states, graph.new_states, strict=True) if node.args}
     uses = Counter(a for node in order for a in set(node.args))
     names, shared = {}, 0
@@ -116,7 +117,7 @@ def _write(node: Node, names: dict[Node, str], style: Style, top: bool = False) 
         (a, left), (b, right) = (_write(n, names, style) for n in node.args)
         return _wrap(a, left, binding, style) + sign + _wrap(b, right, binding + (node.op != "add"), style), binding
     if node.op == "mul" and node.args[0] is node.args[1]:
-        return _wrap(*_write(node.args[0], names, style), _ATOM, style) + ("^2" if style.latex else "²"), _ATOM
+        return _wrap(*_write(node.args[0], names, style), _ATOM, style) + ("^2" if style.latex else "²"), _POWER
     if node.op == "mul":
         return _multiply(node, names, style), 2
     if node.op == "div":

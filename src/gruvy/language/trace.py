@@ -142,7 +142,11 @@ def trace(function: Callable, arguments: Arguments, sizes: Mapping[str, Size]) -
     positional = arguments.arrange(**inputs, **states, **groups)
     returned, local_names = _call_recording_locals(function, positional, constants)
 
-    output, new_states = _sort_returns(function, returned, states)
+    try:
+        output, new_states = _sort_returns(function, returned, states)
+    except CellError as error:
+        code = function.__code__
+        raise CellError(f"{function.__name__} (line {code.co_firstlineno} of {code.co_filename}): {error}") from None
     known = {id(n) for n in (*inputs.values(), *states.values(), *constants.values())}
     gates = {n: v for n, v in local_names.items() if isinstance(v, Node) and id(v) not in known and v.op != "const"}
     members = {letter: group._members for letter, group in groups.items() if group._members}

@@ -17,7 +17,12 @@ def check_lengths(lengths: Sequence[int] | np.ndarray | Tensor, batch: int, step
     Raises:
         BadInput: not one whole number between 0 and `steps` for each sequence.
     """
-    given = torch.as_tensor(lengths)
+    try:
+        given = torch.as_tensor(lengths)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise BadInput(f"lengths cannot be read ({error}); expected {batch} whole numbers") from None
+    if not given.numel() and not isinstance(lengths, Tensor):
+        given = given.to(torch.int64)  # [] has no whole numbers that would say so
     if given.dtype.is_floating_point or given.dtype is torch.bool or given.dim() != 1 or len(given) != batch:
         raise BadInput(
             f"lengths is {given.dtype} of shape {tuple(given.shape)}; expected {batch} whole numbers, one for each "
@@ -37,9 +42,10 @@ def lengths_from_mask(mask: Tensor) -> Tensor:
     Raises:
         BadInput: a sequence does not begin with its real steps: padding on the left would be read as data.
     """
+    mask = mask.bool()
     lengths = mask.sum(1)
     expected = torch.arange(mask.shape[1], device=mask.device) < lengths[:, None]
-    wrong = (expected != mask.bool()).any(1).nonzero()
+    wrong = (expected != mask).any(1).nonzero()
     if len(wrong):
         raise BadInput(
             f"sequence {int(wrong[0])} of the batch has padding before or between its real steps; padding stands at "
@@ -73,3 +79,18 @@ def reverse(x: Tensor, lengths: Tensor | None) -> Tensor:
     steps = torch.arange(x.shape[0], device=x.device)[:, None]
     source = torch.where(steps < lengths, lengths - 1 - steps, steps)
     return x.gather(0, source[:, :, None].expand_as(x))
+
+
+def without_padding(x: Tensor, lengths: Tensor) -> Tensor:
+    """`(steps, batch, units)` with a real step standing wherever padding did, so that no cell meets a number its
+    equations are not made for: a division by zero in the padding would reach the gradients as 0 * inf.
+    """
+    steps, batch = x.shape[:2]
+    if not steps or not batch:
+        return x
+    own = torch.arange(batch, device=x.device)
+    sequence = torch.where(lengths > 0, own, lengths.argmax())
+    time = torch.arange(steps, device=x.device)[:, None]
+    real = (time < lengths)[:, :, None]
+    filled = x.detach()[torch.minimum(time, (lengths[sequence] - 1).clamp(min=0)), sequence]
+    return torch.where(real, x, torch.where(lengths.max() > 0, filled, 0))

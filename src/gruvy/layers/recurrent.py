@@ -12,11 +12,12 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from gruvy.cells import Cell
-from gruvy.engines import Call, Options, Result, check_name, choose, explain
+from gruvy.engines import Call, Options, Result, check_name, choose, explain, real_steps
 from gruvy.errors import BadInput
 from gruvy.language.cell import units
 from gruvy.language.graph import Size
-from gruvy.layers.lengths import check_lengths, reverse
+from gruvy.layers.checks import check_settings
+from gruvy.layers.lengths import check_lengths, reverse, without_padding
 
 States = Tensor | tuple[Tensor, ...]
 
@@ -53,7 +54,7 @@ class Recurrent(nn.Module):
         device: torch.device | str | None = None, dtype: torch.dtype | None = None,
     ):  # fmt: skip
         super().__init__()
-        _check_settings(cell, input_size, hidden_size, num_layers, dropout, recurrent_init)
+        check_settings(cell, input_size, hidden_size, num_layers, dropout, recurrent_init, bidirectional, output_size)
         check_name(engine)
         self.cell, self.engine = cell, engine
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
@@ -89,19 +90,20 @@ class Recurrent(nn.Module):
         Returns:
             `(output, states)`: output `(steps, batch, directions * units)` in the input's layout, 0 past each
             sequence's end; states as described above, each at its sequence's own end (in both directions). With
-            `record_gates`, also a list of `{name: (steps, batch, units)}` for each layer and direction.
+            `record_gates`, also a list of `{name: (steps, batch, units)}`, one for each layer and direction, in this
+            layout whatever the input's.
 
         Raises:
             BadInput: shapes or lengths that do not fit.
             EngineError: the named engine cannot run this call.
         """
-        packed = None
+        packed, given = None, input
         if isinstance(input, PackedSequence):
             if lengths is not None:
                 raise BadInput("a PackedSequence brings its own lengths; leave lengths out")
             packed = input
-            input, lengths = pad_packed_sequence(packed)
-        sequences = [input] if isinstance(input, Tensor) else list(input)
+            given, lengths = pad_packed_sequence(packed)
+        sequences: list[Any] = list(given) if isinstance(given, Sequence) else [given]
         self._check_inputs(sequences)
         single = sequences[0].dim() == 2
         if single:
@@ -110,12 +112,14 @@ class Recurrent(nn.Module):
             sequences = [x.transpose(0, 1) for x in sequences]
         steps, batch = sequences[0].shape[:2]
         valid = None if lengths is None else check_lengths(lengths, batch, steps, sequences[0].device)
+        like = next(self.parameters(), sequences[0])
+        sequences = [x.to(like.dtype) for x in sequences]  # what autocast hands on is of another
         initial = self._initial_states(states, batch, single, sequences[0])
         output, finals, gates = self._run_layers(sequences, initial, valid, record_gates)
         if self.projection is not None:
             output = self.projection(output)
             if valid is not None:
-                output = output.masked_fill(~_real(valid, steps), 0)
+                output = output.masked_fill(~real_steps(valid, steps), 0)
         if single:
             output, finals = output[:, 0], [s[:, 0] for s in finals]
         laid_out = self._as_came(output, packed, valid, single)
@@ -144,15 +148,15 @@ class Recurrent(nn.Module):
 
     def explain(self) -> str:
         """What runs on the parameters' device, and why the other engines do not."""
-        like = next(self.parameters())
+        like = next(self.parameters(), torch.empty(0))
         return explain(self.engine, self.cell, like.device, like.dtype, Options(training=self.training))
 
     def reset_parameters(self) -> None:
         """Draw the parameters anew: uniform in ±1/√hidden_size as torch, except where cell or layer say otherwise."""
         bound = 1 / math.sqrt(self.hidden_size)
         with torch.no_grad():
-            for parameter in self._parameters.values():
-                if parameter is not None:
+            for name, parameter in self._parameters.items():
+                if parameter is not None and not name.startswith("initial_"):
                     parameter.uniform_(-bound, bound)
             for layer, suffix in self._places():
                 self._initialise(layer, suffix)
@@ -228,7 +232,7 @@ class Recurrent(nn.Module):
     def _parameters_of(self, layer: int, suffix: str, like: Tensor) -> dict[str, Tensor]:
         sizes, stored = self._sizes(layer), self._stored()
         return {
-            pack.name: self.get_parameter(f"{pack.name}_l{layer}{suffix}")
+            pack.name: getattr(self, f"{pack.name}_l{layer}{suffix}")  # as torch: parametrized and pruned ones too
             if pack in stored
             else like.new_zeros(pack.shape(sizes))
             for pack in self.cell.packs
@@ -238,20 +242,24 @@ class Recurrent(nn.Module):
 
     def _check_inputs(self, sequences: list[Tensor]) -> None:
         wanted = [units(size, self._sizes(0)) for size in self.cell.inputs.values()]
+        for x in sequences:
+            if not isinstance(x, Tensor):
+                raise BadInput(f"the input is a {type(x).__name__}; expected a tensor: torch.as_tensor(...) makes one")
         if len(sequences) != len(wanted):
             raise BadInput(
                 f"{len(sequences)} input(s) came for the cell {self.cell.name}; it reads "
                 f"{', '.join(self.cell.inputs)}: give a sequence with one tensor for each"
             )
         layout = "(batch, steps, units)" if self.batch_first else "(steps, batch, units)"
-        like = next(self.parameters())
+        like = next(self.parameters(), sequences[0])
         for name, x, width in zip(self.cell.inputs, sequences, wanted, strict=True):
             if x.dim() not in (2, 3) or x.shape[-1] != width or x.shape[:-1] != sequences[0].shape[:-1]:
                 raise BadInput(
                     f"the input {name} has shape {tuple(x.shape)}; expected {layout} or (steps, units), with {width} "
                     "units"
                 )
-            if x.dtype != like.dtype or x.device != like.device:
+            cast = torch.is_autocast_enabled(x.device.type) and x.dtype.is_floating_point
+            if (x.dtype != like.dtype and not cast) or x.device != like.device:
                 raise BadInput(
                     f"the input {name} is {x.dtype} on {x.device}, the parameters are {like.dtype} on {like.device}; "
                     "convert one with .to(...)"
@@ -268,6 +276,11 @@ class Recurrent(nn.Module):
         if single:
             given = [s[:, None] if s.dim() == 2 else s for s in given]
         for name, state, width in zip(widths, given, widths.values(), strict=True):
+            if state.dtype != like.dtype or state.device != like.device:
+                raise BadInput(
+                    f"the state {name} is {state.dtype} on {state.device}, the input {like.dtype} on {like.device}; "
+                    "convert one with .to(...)"
+                )
             if state.shape != (len(places), batch, width):
                 raise BadInput(
                     f"the state {name} has shape {tuple(state.shape)}; expected (layers x directions, batch, units) = "
@@ -279,19 +292,18 @@ class Recurrent(nn.Module):
         if not self.learn_initial_state:
             return like.new_full((len(self._places()), batch, width), self.cell.init.get(name, 0.0))
         names = [f"initial_{name}_l{layer}{suffix}" for layer, suffix in self._places()]
-        learned: list[Tensor] = [self.get_parameter(n) for n in names]
+        learned = [getattr(self, n) for n in names]
         return torch.stack(learned)[:, None].expand(-1, batch, -1)
 
     def _run_layers(
         self, sequences: list[Tensor], initial: list[Tensor], lengths: Tensor | None, record_gates: bool
     ) -> tuple[Tensor, list[Tensor], list]:
-        if lengths is not None:
-            real = _real(lengths, sequences[0].shape[0])
-            sequences = [x.masked_fill(~real, 0) for x in sequences]
         finals: list[tuple[Tensor, ...]] = []
         gates = []
         output = sequences[0]
         for layer in range(self.num_layers):
+            if lengths is not None:
+                sequences = [without_padding(x, lengths) for x in sequences]
             results = []
             for suffix in ("", "_reverse")[: self._directions]:
                 states = [s[len(finals)] for s in initial]
@@ -333,33 +345,3 @@ class Recurrent(nn.Module):
             output, lengths = output.index_select(1, order), lengths[order]
         data = pack_padded_sequence(output, lengths.cpu()).data
         return PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
-
-
-def _real(lengths: Tensor, steps: int) -> Tensor:
-    """`(steps, batch, 1)`, True at real steps."""
-    return (torch.arange(steps, device=lengths.device)[:, None] < lengths)[:, :, None]
-
-
-def _check_settings(
-    cell: Cell, input_size: int, hidden_size: int, num_layers: int, dropout: float, recurrent_init: str
-) -> None:
-    problems = []
-    if not isinstance(cell, Cell):
-        raise BadInput(f"cell is {cell!r}; expected a cell such as gruvy.cells.gru, or a function under @cell")
-    for name, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            problems.append(f"{name} is {value!r}; expected a whole number of at least 1")
-    if not 0 <= dropout <= 1:
-        problems.append(f"dropout is {dropout}; expected a probability between 0 and 1")
-    if recurrent_init not in ("uniform", "orthogonal"):
-        problems.append(f"recurrent_init is {recurrent_init!r}; expected 'uniform' or 'orthogonal'")
-    first, *others = cell.inputs.items()
-    if first[1] == "H" and input_size != hidden_size:
-        problems.append(
-            f"{cell.name} adds its input to its state; give input_size equal to hidden_size, or project first"
-        )
-    if num_layers > 1 and any(size == "I" for _, size in others):
-        names = ", ".join(name for name, size in others if size == "I")
-        problems.append(f"{cell.name} reads {names}, which only the first layer has; use num_layers=1 and stack layers")
-    if problems:
-        raise BadInput("; ".join(problems))

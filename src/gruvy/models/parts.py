@@ -5,12 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from gruvy.engines import real_steps
+
 POOLINGS = ("max", "mean", "last")
-
-
-def real_steps(lengths: Tensor, steps: int) -> Tensor:
-    """`(batch, steps, 1)`, True at real steps."""
-    return (torch.arange(steps, device=lengths.device) < lengths[:, None])[:, :, None]
 
 
 class Pooling(nn.Module):
@@ -27,7 +24,9 @@ class Pooling(nn.Module):
     def forward(self, output: Tensor, lengths: Tensor) -> Tensor:
         """`(batch, steps, units)`, 0 past the end, and lengths of at least 1 -> `(batch, kinds * units)`."""
         pooled = {
-            "max": lambda: output.masked_fill(~real_steps(lengths, output.shape[1]), float("-inf")).amax(1),
+            "max": lambda: output.masked_fill(
+                ~real_steps(lengths, output.shape[1]).transpose(0, 1), float("-inf")
+            ).amax(1),
             "mean": lambda: output.sum(1) / lengths[:, None],
             "last": lambda: output[torch.arange(len(output), device=output.device), lengths - 1],
         }

@@ -10,7 +10,7 @@ from gruvy.engines.call import Call, Options, Result
 from gruvy.language.cell import Cell
 
 
-class NumpyEngine:
+class ReferenceEngine:
     """See `gruvy.engines.reference`."""
 
     name = "reference"
@@ -29,7 +29,8 @@ class NumpyEngine:
     def run(self, call: Call) -> Result:
         """Run the reference; its own backward gives the gradients."""
         names = list(call.parameters)
-        tensors = (*call.inputs, *call.states, *call.parameters.values())
+        affine = [p for norm in call.normalisers.values() for p in (norm.weight, norm.bias)]
+        tensors = (*call.inputs, *call.states, *call.parameters.values(), *affine)
         output, *states = _Reference.apply(call, names, *tensors)
         return Result(output, tuple(states))
 
@@ -37,7 +38,8 @@ class NumpyEngine:
 class _Reference(torch.autograd.Function):
     @staticmethod
     def forward(ctx, call: Call, names: list[str], *tensors: Tensor):
-        ctx.run, ctx.like, ctx.names = _as_run(call), tensors, names
+        ctx.run, ctx.names = _as_run(call), names
+        ctx.save_for_backward(*tensors)  # so that torch refuses a backward after one of them was changed
         output, states = reference.forward(ctx.run)
         return tuple(torch.from_numpy(a.copy()).to(call.inputs[0]) for a in (output, *states))
 
@@ -46,7 +48,8 @@ class _Reference(torch.autograd.Function):
     def backward(ctx, grad_output: Tensor, *grad_states: Tensor):
         grads = reference.backward(ctx.run, _array(grad_output), [_array(g) for g in grad_states])
         arrays = [*grads.inputs, *grads.states, *(grads.parameters[name] for name in ctx.names)]
-        return None, None, *(torch.from_numpy(a).to(t) for a, t in zip(arrays, ctx.like, strict=True))
+        arrays += [a for name in ctx.run.norms for a in grads.norms[name]]
+        return None, None, *(torch.from_numpy(a).to(t) for a, t in zip(arrays, ctx.saved_tensors, strict=True))
 
 
 def _as_run(call: Call) -> reference.Run:

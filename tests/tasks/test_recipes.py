@@ -1,0 +1,35 @@
+"""Recipes by name, and the numbers that follow from the number of rows."""
+
+import pytest
+
+from gruvy.errors import BadInput
+from gruvy.tasks import TASKS
+from gruvy.tasks.recipes import RECIPES, Recipe, recipe
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_are_found_by_name(name):
+    assert recipe(name) is RECIPES[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("smal", "did you mean 'small'"), ("", "expected one of default"), ("zzz", "recurrent")]
+)
+def test_an_unknown_recipe_is_refused_with_what_there_is(name, said):
+    with pytest.raises(BadInput, match=said):
+        recipe(name)
+
+
+@pytest.mark.parametrize("rows", [1, 8, 100, 1_000, 25_000, 1_000_000])
+def test_epochs_and_batches_stay_within_their_bounds(rows):
+    made = Recipe()
+    assert made.min_epochs <= made.epochs(rows) <= made.max_epochs
+    assert 8 <= made.batch_for(rows) <= made.batch_size
+
+
+def test_every_task_tells_the_command_line_what_it_needs():
+    for name, task in TASKS.items():
+        assert task.name == name
+        assert task.target in task.columns
+        assert next(iter(task.columns)) != task.target
+        assert task.summary.endswith(".")
