@@ -56,8 +56,8 @@ def test_one_number_only_is_refused():
         Regress.fit([3.0, 3.0, 3.0], {})
 
 
-@pytest.mark.parametrize("targets", [[1e300, -1e300, 0.0], [1e308, -1e308, 1.0], [5e-324, 0.0, 1e-323]])
-def test_numbers_too_large_or_small_to_standardise_are_refused(targets):
+@pytest.mark.parametrize("targets", [[1e300, -1e300, 0.0], [1e308, -1e308, 1.0]])
+def test_numbers_too_large_to_standardise_are_refused(targets):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(BadInput):

@@ -8,48 +8,50 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gruvy import artefact
 from gruvy.data.tables import read_table
 from gruvy.errors import BadInput
 from gruvy.tasks import Task
+from gruvy.training.report import table
+from gruvy.training.source import Examples, Source, read_examples, source_for
 
 
 def evaluate(folder: str, data: str | None, columns: Sequence[str], drop_empty: bool, as_json: bool) -> None:
-    """Print the metrics of a model on `data`, or those measured on its test rows."""
+    """Print the metrics of a model on `data`, or on the test rows of the data it was trained from."""
     trained = artefact.load(folder)
     task = trained.task
     if data is None:
-        measured = artefact.read_json(Path(folder), "metrics.json")
-        result = {k: measured[k] for k in ("task", "metrics", "baseline", "n")}
-        names = ("model, on its test rows", f"baseline: {task.baseline_name}")
-        details = ""
+        examples = _test_rows(trained, Path(folder))
     else:
-        result, details = _evaluate_file(trained, data, _named(columns, trained), drop_empty)
-        names = ("model", "baseline: constant guess")
+        examples = read_examples(type(task), Source(Path(data), _named(columns, trained), drop_empty=drop_empty))
+    targets = task.encode(examples.targets, examples.rows.tolist())
+    outputs = trained.branches(trained.inputs(examples.inputs))[trained.model.answer]
+    if data is None:
+        name, baseline = task.baseline_name, artefact.read_json(Path(folder), "metrics.json")["baseline"]
+    else:
+        name, baseline = "constant guess", task.metrics(task.constant_outputs(len(targets)), targets)
+    metrics = task.metrics(outputs, targets)
     if as_json:
-        print(json_module.dumps(result))
+        print(json_module.dumps({"task": task.name, "metrics": metrics, "baseline": baseline, "n": len(targets)}))
         return
-    from gruvy.training.report import table
-
-    figures = dict(zip(names, (result["metrics"], result["baseline"]), strict=True))
-    print(f"{result['n']} rows\n\n{table(figures)}" + (f"\n\n{details}" if details else ""))
+    print(f"{len(targets)} rows\n\n{table({'model': metrics, f'baseline: {name}': baseline})}")
+    print(f"\n{task.details(outputs, targets)}")
 
 
-def _evaluate_file(
-    trained: artefact.Trained, data: str, named: Mapping[str, str], drop_empty: bool
-) -> tuple[dict, str]:
-    task = trained.task
-    kinds = {named[role]: column.kind for role, column in task.columns.items()}
-    table = read_table(data, kinds, drop_empty=drop_empty)
-    by_role = {role: table.columns[named[role]] for role in task.columns}
-    targets = task.encode(by_role.pop(task.target), table.rows.tolist())
-    (inputs,) = by_role.values()
-    outputs = trained.branches(trained.inputs(inputs))[trained.model.answer]
-    result = {
-        "task": task.name, "n": len(targets), "metrics": task.metrics(outputs, targets),
-        "baseline": task.metrics(task.constant_outputs(len(targets)), targets),
-    }  # fmt: skip
-    return result, task.details(outputs, targets)
+def _test_rows(trained: artefact.Trained, folder: Path) -> Examples:
+    about = trained.about["data"]
+    path = None if about["package"] else about["path"]
+    if path is not None and not Path(path).is_file():
+        raise BadInput(f"the data of the training is no longer at {path}; give --data FILE")
+    source = source_for(type(trained.task), path, about["columns"], about["drop_empty"])
+    if source.digest() != about["sha256"]:
+        raise BadInput(f"{source.path} has changed since the training, so its test rows are unknown; give --data FILE")
+    examples = read_examples(type(trained.task), source)
+    return examples.take(
+        np.flatnonzero(np.isin(examples.rows, artefact.read_json(folder, "split.json")["rows"]["test"]))
+    )
 
 
 def predict(folder: str, given: Sequence[str], data: str | None, as_json: bool) -> None:
