@@ -61,7 +61,7 @@ def test_saving_and_loading_changes_no_id(inputs, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1, 2]", b"\xff\xfe", b'{"version": "1.0"}'])
 def test_a_file_that_is_no_tokenizer_is_named(tmp_path, content):
     (tmp_path / "tokenizer.json").write_bytes(content)
-    with pytest.raises(BadInput, match="tokenizer.json is not a tokenizer"):
+    with pytest.raises(BadInput, match=r"tokenizer\.json is not a tokenizer"):
         TextInputs.load(tmp_path, 6)
 
 

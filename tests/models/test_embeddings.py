@@ -51,7 +51,14 @@ def test_neighbours_do_not_reach_across_texts():
 
 @pytest.mark.parametrize(
     ("texts", "vocabulary", "size"),
-    [([], 30, 4), ([[2]], 30, 4), ([[2, 3]], 4, 8), ([[2, 3]], 4, 4), ([[2, 3, 2]], 5, 4), ([[1, 1, 1]], 2, 1)],
+    [
+        ([], 30, 4),
+        ([[2]], 30, 4),
+        ([[2, 3]], 4, 8),
+        ([[2, 3]], 4, 4),
+        ([[2, 3, 2]], 5, 4),
+        ([[1, 1, 1]], 2, 1),
+    ],
 )
 def test_tiny_vocabularies_give_finite_vectors_of_the_shape(texts, vocabulary, size):
     vectors = word_vectors(TokenIds.join(texts), vocabulary, size, seed=0)

@@ -110,7 +110,7 @@ def test_a_branch_that_says_the_same_of_every_text_is_not_chosen():
 
 
 def test_branches_of_noise_are_seldom_chosen():
-    """On rows neither branch has seen, noise must not pass for help because it calibrates the other branch."""
+    """Noise must not pass for help because weighing it also calibrates the other branch."""
     answers = [finished(good, noise, targets).answer for targets, good, noise in map(outputs, range(8))]
     assert answers.count("both") <= 2
 

@@ -1,5 +1,7 @@
 """Classification: metrics as scikit-learn has them, the loss by hand, messages that help."""
 
+import json
+
 import numpy as np
 import pytest
 import sklearn.metrics as reference
@@ -55,7 +57,9 @@ def test_metrics_of_rows_that_lack_a_label(present):
 
 def test_scores_average_to_the_accuracy():
     outputs, targets = example(3)
-    assert task().scores(outputs, targets).mean() == pytest.approx(task().metrics(outputs, targets)["accuracy"])
+    assert task().scores(outputs, targets).mean() == pytest.approx(
+        task().metrics(outputs, targets)["accuracy"]
+    )
 
 
 def test_the_loss_is_the_mean_cross_entropy():
@@ -103,15 +107,15 @@ def test_one_label_only_is_refused():
 
 @pytest.mark.parametrize("flags", [PLAIN, WEIGHED])
 def test_json_and_back(flags):
-    import json
-
     made = task(flags=flags)
     assert Classify.from_json(json.loads(json.dumps(made.to_json()))) == made
 
 
 def test_predictions_hold_the_label_its_probability_and_all_of_them():
     outputs, _ = example(3, count=20)
-    for row, prediction in zip(softmax(outputs.double().numpy(), 1), task().predictions(outputs), strict=True):
+    for row, prediction in zip(
+        softmax(outputs.double().numpy(), 1), task().predictions(outputs), strict=True
+    ):
         assert list(prediction) == ["label", "probability", "probabilities"]
         assert prediction["label"] == task().labels[row.argmax()]
         assert prediction["probability"] == pytest.approx(row.max())

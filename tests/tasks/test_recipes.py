@@ -13,7 +13,8 @@ def test_recipes_are_found_by_name(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("smal", "did you mean 'small'"), ("", "expected one of default"), ("zzz", "recurrent")]
+    ("name", "said"),
+    [("smal", "did you mean 'small'"), ("", "expected one of default"), ("zzz", "recurrent")],
 )
 def test_an_unknown_recipe_is_refused_with_what_there_is(name, said):
     with pytest.raises(BadInput, match=said):

@@ -8,10 +8,10 @@ import pytest
 import sklearn.metrics as reference
 import torch
 from scipy.stats import spearmanr
+from tests.fixtures.small import strict_json
 
 from gruvy.errors import BadInput
 from gruvy.tasks.regress import Regress
-from tests.fixtures.small import strict_json
 
 TARGETS = np.random.default_rng(0).normal(50, 20, 100)
 TASK = Regress.fit(TARGETS, {})
@@ -34,7 +34,9 @@ def test_metrics_are_those_of_scikit_learn_in_the_target_s_units():
 
 def test_scores_average_to_minus_the_squared_error():
     outputs, encoded = example()
-    assert -TASK.scores(outputs, encoded).mean() == pytest.approx(TASK.metrics(outputs, encoded)["mse"], rel=1e-6)
+    assert -TASK.scores(outputs, encoded).mean() == pytest.approx(
+        TASK.metrics(outputs, encoded)["mse"], rel=1e-6
+    )
 
 
 def test_the_loss_is_the_squared_error_in_standard_deviations():
@@ -48,7 +50,9 @@ def test_encoding_standardises_and_predictions_undo_it():
     encoded = TASK.encode(TARGETS, range(100))
     assert encoded.dtype == torch.float32
     assert (encoded.mean().item(), encoded.std(correction=0).item()) == pytest.approx((0, 1), abs=1e-5)
-    assert [p["value"] for p in TASK.predictions(encoded[:, None])] == pytest.approx(TARGETS.tolist(), rel=1e-5)
+    assert [p["value"] for p in TASK.predictions(encoded[:, None])] == pytest.approx(
+        TARGETS.tolist(), rel=1e-5
+    )
 
 
 def test_one_number_only_is_refused():
@@ -96,4 +100,6 @@ def test_the_estimator_s_outputs_are_standardised_predictions():
     features = np.random.default_rng(1).normal(size=(100, 3))
     encoded = TASK.encode(TARGETS, range(100))
     estimator = TASK.estimator().fit(features, encoded.numpy())
-    np.testing.assert_allclose(TASK.estimator_outputs(estimator, features)[:, 0], estimator.predict(features), rtol=1e-5)
+    np.testing.assert_allclose(
+        TASK.estimator_outputs(estimator, features)[:, 0], estimator.predict(features), rtol=1e-5
+    )

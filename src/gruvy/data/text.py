@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ from gruvy.errors import BadInput
 PADDING, UNKNOWN = 0, 1
 MAX_CHARACTERS = 100_000  # a longer text is cut here, so that one text cannot take all memory
 _WORD = Regex(r"[\p{L}\p{N}]+(?:'[\p{L}]+)?|[^\s\p{L}\p{N}]")
+_CHARACTER = Regex(r"\S")
+_SPECIAL = ("[PAD]", "[UNK]")  # at the places PADDING and UNKNOWN
+_SAMPLE = 2000  # texts looked at to decide between words and characters
+_MOST_UNKNOWN = 0.3
 _LINE_BREAK = Regex(r"<br\s*/?>")
 
 
@@ -65,7 +70,7 @@ class LongText(UserWarning):
 
 
 class TextInputs:
-    """Turns texts into token ids: lower-cased words and single signs, the most frequent of the training texts.
+    """Turns texts into token ids: lower-cased words and single signs, or single characters, of the training texts.
 
     Args:
         tokenizer: from `TextInputs.fit` or `TextInputs.load`.
@@ -78,18 +83,23 @@ class TextInputs:
         self.tokenizer, self.max_tokens = tokenizer, max_tokens
 
     @classmethod
-    def fit(cls, texts: Iterable[str], vocabulary_size: int, max_tokens: int) -> TextInputs:
-        """Learn the vocabulary: words seen at least twice, the `vocabulary_size` most frequent of them."""
-        tokenizer = Tokenizer(models.WordLevel(unk_token="[UNK]"))
-        tokenizer.normalizer = normalizers.Sequence(
-            [normalizers.Replace(_LINE_BREAK, " "), normalizers.NFKC(), normalizers.Lowercase()]
-        )
-        tokenizer.pre_tokenizer = pre_tokenizers.Split(_WORD, "removed", invert=True)
-        trainer = trainers.WordLevelTrainer(
-            vocab_size=vocabulary_size, min_frequency=2, special_tokens=["[PAD]", "[UNK]"], show_progress=False
-        )
-        tokenizer.train_from_iterator((text[:MAX_CHARACTERS] for text in texts), trainer)
-        return cls(tokenizer, max_tokens)
+    def fit(cls, texts: Sequence[str], vocabulary_size: int, max_tokens: int) -> TextInputs:
+        """Learn the vocabulary: words seen at least twice, the `vocabulary_size` most frequent of them.
+
+        Where too many words would be unknown, as in names, sequences of letters, or languages written without
+        spaces, single characters are the tokens instead.
+        """
+        words = cls(_learn(texts, _WORD, vocabulary_size), max_tokens)
+        # The share of words seen once is the share of unseen words to expect (Good 1953, Biometrika 40).
+        sample = words(texts[:: -(-len(texts) // _SAMPLE)])
+        if (sample.ids == UNKNOWN).mean() <= _MOST_UNKNOWN:
+            return words
+        return cls(_learn(texts, _CHARACTER, vocabulary_size), max_tokens)
+
+    @cached_property
+    def by_character(self) -> bool:
+        """Whether the tokens are single characters."""
+        return all(len(token) == 1 for token in self.tokenizer.get_vocab() if token not in _SPECIAL)
 
     @property
     def vocabulary_size(self) -> int:
@@ -132,6 +142,19 @@ class TextInputs:
             return cls(Tokenizer.from_file(str(folder / cls.FILE)), max_tokens)
         except Exception as error:  # the library raises a bare Exception
             raise BadInput(f"{folder / cls.FILE} is not a tokenizer ({error}); train the model again") from None
+
+
+def _learn(texts: Sequence[str], token: Regex, vocabulary_size: int) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordLevel(unk_token=_SPECIAL[UNKNOWN]))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Replace(_LINE_BREAK, " "), normalizers.NFKC(), normalizers.Lowercase()]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(token, "removed", invert=True)
+    trainer = trainers.WordLevelTrainer(
+        vocab_size=vocabulary_size, min_frequency=2, special_tokens=list(_SPECIAL), show_progress=False
+    )
+    tokenizer.train_from_iterator((text[:MAX_CHARACTERS] for text in texts), trainer)
+    return tokenizer
 
 
 def crop(ids: np.ndarray, limit: int) -> np.ndarray:

@@ -23,19 +23,22 @@ def load_inputs(folder: Path, recipe: Recipe) -> TextInputs:
 
 
 def build_model(inputs: TextInputs, output_size: int, recipe: Recipe, cell: Cell, engine: str) -> TextModel:
-    """The model a recipe describes."""
+    """The model a recipe describes; n-grams are two longer where they are of characters."""
+    max_n = recipe.ngram_max_n + 2 if recipe.ngram_max_n and inputs.by_character else recipe.ngram_max_n
     return text_model(
         inputs.vocabulary_size, output_size, cell, embedding_size=recipe.embedding_size,
         hidden_size=recipe.hidden_size, num_layers=recipe.num_layers, bidirectional=recipe.bidirectional,
         pooling=recipe.pooling, word_dropout=recipe.word_dropout, locked_dropout=recipe.locked_dropout,
-        dropout=recipe.dropout, ngram_max_n=recipe.ngram_max_n, ngram_buckets=recipe.ngram_buckets, engine=engine,
+        dropout=recipe.dropout, ngram_max_n=max_n, ngram_buckets=recipe.ngram_buckets, engine=engine,
     )  # fmt: skip
 
 
-def baseline_features() -> Any:
-    """TF-IDF of words and pairs of words, the features of the baseline."""
+def baseline_features(inputs: TextInputs) -> Any:
+    """TF-IDF of words and pairs of words (of characters, where the model reads those): the baseline's features."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
+    if inputs.by_character:
+        return TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), min_df=2, sublinear_tf=True)
     return TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
 
 

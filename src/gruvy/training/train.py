@@ -164,7 +164,7 @@ def _judge(
     task = trained.task
     trained.model.finish(trained.branches(encoded["validation"]), targets["validation"], task.loss)
     outputs = trained.branches(encoded["test"])
-    baseline = _baseline(task, parts, targets)
+    baseline = _baseline(task, trained.inputs, parts, targets)
     compared = {**outputs, task.baseline_name: baseline}
     figures = report.measure(task, compared, targets["test"])
     final = trained.model.answer
@@ -181,8 +181,8 @@ def _judge(
     return Outcome(printed + "\n\n".join(details), measured)
 
 
-def _baseline(task: Task, parts: Mapping[str, Examples], targets: Mapping[str, Tensor]) -> Tensor:
-    features, estimator = task.modality.baseline_features(), task.estimator()
+def _baseline(task: Task, inputs: Any, parts: Mapping[str, Examples], targets: Mapping[str, Tensor]) -> Tensor:
+    features, estimator = task.modality.baseline_features(inputs), task.estimator()
     try:
         seen = features.fit_transform(parts["train"].inputs)
     except ValueError:  # too few texts for its smallest frequency
