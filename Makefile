@@ -18,7 +18,7 @@ help:  ## say what each target does
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
 
 demo: $(STAMP)  ## train a classifier of movie reviews, and read one review with it
-	$(BIN)/gruvy train classify --out demo --overwrite
+	$(BIN)/gruvy train classify --out demo --overwrite --max-minutes 8
 	$(BIN)/gruvy predict demo "A warm, funny film with one scene too many."
 
 test: $(STAMP)  ## run the tests

@@ -128,9 +128,7 @@ def not_text(file):
     file.write_bytes(b"\xff\xfe\x00" * 50)
 
 
-@pytest.mark.parametrize(
-    "harm", [shortened, emptied, changed, missing, not_text], ids=lambda harm: harm.__name__
-)
+@pytest.mark.parametrize("harm", [shortened, emptied, changed, missing, not_text], ids=lambda harm: harm.__name__)
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_a_file_that_was_harmed_is_named(folder, name, harm):
     harm(folder / name)
@@ -203,7 +201,7 @@ def test_weights_that_are_none_are_refused_in_one_sentence(folder, content):
         (lambda p: p.mkdir(), "not a trained model"),
         (lambda p: p.write_text("x"), "no such directory|is a file"),
         (
-            lambda p: (p / "checkpoint").mkdir(parents=True),
+            lambda p: (p / ".gruvy-training").mkdir(parents=True),
             "unfinished training; run the same gruvy train command",
         ),
     ],

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,11 @@ from gruvy.tasks import TASKS, Task
 from gruvy.tasks.recipes import Recipe
 
 FORMAT = 1
-CHECKPOINT = "checkpoint"  # the folder of a training under way, within the artefact
-_CONFIG, _WEIGHTS, _HASHES = "config.json", "model.safetensors", "hashes.json"
+CONFIG, _WEIGHTS, _HASHES = "config.json", "model.safetensors", "hashes.json"
+FILES = (
+    CONFIG, _WEIGHTS, _HASHES, "tokenizer.json", "split.json", "metrics.json", "training.png", "README.md",
+)  # fmt: skip
+UNFINISHED = ".gruvy-training"  # the folder of a training under way, within the artefact
 _BATCH = 128
 
 
@@ -67,6 +71,8 @@ class Trained:
         """
         if self.task.modality.is_one(raw):
             return self.predict([raw])[0]
+        if isinstance(raw, (Mapping, bytes)) or not isinstance(raw, Iterable):
+            raise BadInput(f"predict was given {raw!r:.60}; expected one input, or a list of them")
         raw = list(raw)
         if not raw:
             return []
@@ -86,18 +92,16 @@ class Trained:
 
     def save(self, folder: Path, documents: Mapping[str, str | bytes]) -> None:
         """Write the artefact's files to an existing `folder`; `documents` are further files by name."""
-        self.model.prune()
-        recipe = self.recipe if self.model.answer == "both" else replace(self.recipe, ngram_max_n=0)
         config = {
             "format": FORMAT, "gruvy": __version__, "task": self.task.name, "target": self.task.to_json(),
-            "recipe": asdict(recipe), "cell": self.cell.to_json(), "engine": self.engine, **self.about,
+            "recipe": asdict(self.recipe), "cell": self.cell.to_json(), "engine": self.engine, **self.about,
         }  # fmt: skip
         (folder / _WEIGHTS).write_bytes(serialise({k: v.contiguous() for k, v in self.model.state_dict().items()}))
         self.inputs.save(folder)
         for name, content in documents.items():
             (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
-        (folder / _CONFIG).write_text(json.dumps(config, indent=1))
-        files = sorted(p for p in folder.iterdir() if p.name != _HASHES)
+        (folder / CONFIG).write_text(json.dumps(config, indent=1))
+        files = [folder / name for name in FILES if (folder / name).is_file()]
         (folder / _HASHES).write_text(json.dumps({p.name: _sha256(p) for p in files}, indent=1))
 
 
@@ -121,7 +125,7 @@ def load(folder: str | Path) -> Trained:
         inputs = task.modality.load_inputs(folder, recipe)
         model = task.modality.build_model(inputs, task.output_size, recipe, cell, engine)
         model.load_state_dict(load_file(folder / _WEIGHTS))
-    except (KeyError, TypeError, RuntimeError, OSError, SafetensorError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OSError, SafetensorError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(f"{folder} is damaged ({type(error).__name__}: {reason}); train the model again") from None
     known = ("format", "gruvy", "task", "target", "recipe", "cell", "engine")
@@ -137,19 +141,19 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     if not folder.is_dir():
         raise BadInput(f"{folder}: no such directory; give the directory that gruvy train wrote with --out")
-    if not (folder / _CONFIG).is_file():
-        if (folder / CHECKPOINT).is_dir():
+    if not (folder / CONFIG).is_file():
+        if (folder / UNFINISHED).is_dir():
             raise BadInput(
                 f"{folder} holds an unfinished training; run the same gruvy train command again to resume it"
             )
         raise BadInput(
-            f"{folder} has no {_CONFIG}, so it is not a trained model; give what gruvy train wrote with --out"
+            f"{folder} has no {CONFIG}, so it is not a trained model; give what gruvy train wrote with --out"
         )
     try:
-        config = json.loads((folder / _CONFIG).read_text())
+        config = json.loads((folder / CONFIG).read_text())
         version = config["format"]
     except (OSError, ValueError, KeyError, TypeError):
-        raise BadInput(f"{folder / _CONFIG} is damaged; train the model again, or restore the file") from None
+        raise BadInput(f"{folder / CONFIG} is damaged; train the model again, or restore the file") from None
     if version != FORMAT:
         raise BadInput(
             f"{folder} has format {version}, this gruvy reads format {FORMAT}; install the gruvy that wrote it"
@@ -167,20 +171,37 @@ def read_json(folder: Path, name: str) -> Any:
 
 def _check_hashes(folder: Path) -> None:
     hashes = read_json(folder, _HASHES)
-    if not isinstance(hashes, dict) or not {_CONFIG, _WEIGHTS} <= hashes.keys():
+    if not isinstance(hashes, dict) or not {CONFIG, _WEIGHTS} <= hashes.keys():
         raise BadInput(f"{folder / _HASHES} is damaged; train the model again, or restore the file")
     for name, expected in hashes.items():
         file = folder / name
+        if name not in FILES:
+            raise BadInput(f"{folder / _HASHES} names {name!r}, no file of a model; restore it, or train again")
         if not file.is_file():
             raise BadInput(f"{file} is missing; restore it, or train the model again")
         if _sha256(file) != expected:
             raise BadInput(f"{file} is not as it was saved (its SHA-256 differs); restore it, or train the model again")
 
 
-def files_of(folder: Path) -> Sequence[Path]:
-    """The files of an artefact, by its own list; nothing else in the folder is gruvy's."""
-    names = [*read_json(folder, _HASHES), _HASHES] if (folder / _HASHES).is_file() else []
-    return [folder / name for name in names if (folder / name).is_file()]
+def is_artefact(folder: Path) -> bool:
+    """Whether `folder` holds a model gruvy wrote."""
+    try:
+        return {"format", "gruvy"} <= json.loads((folder / CONFIG).read_text()).keys()
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """JSON with null for numbers that are none, such as the correlation with a constant."""
+    return json.dumps(_finite(value), indent=indent, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _sha256(file: Path) -> str:

@@ -23,3 +23,7 @@ class CellError(BadInput):
 
 class EngineError(BadInput):
     """A named engine cannot run the call; the message holds its reason."""
+
+
+class Interrupted(GruvyError):
+    """The user stopped a run; the message says what is kept of it."""

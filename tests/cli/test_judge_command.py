@@ -32,9 +32,7 @@ def fresh(tmp_path):
 
 def test_evaluate_without_data_gives_what_was_measured(model):
     measured = strict_json((model / "metrics.json").read_text())
-    assert gruvy("evaluate", model, "--json").json == {
-        k: measured[k] for k in ("task", "metrics", "baseline", "n")
-    }
+    assert gruvy("evaluate", model, "--json").json == {k: measured[k] for k in ("task", "metrics", "baseline", "n")}
 
 
 def test_evaluate_on_a_file_gives_the_contract_s_json(model, fresh):
@@ -44,9 +42,7 @@ def test_evaluate_on_a_file_gives_the_contract_s_json(model, fresh):
     assert set(result) == {"task", "metrics", "baseline", "n"}
     assert (result["task"], result["n"]) == (strict_json((model / "config.json").read_text())["task"], 40)
     assert set(result["metrics"]) == set(result["baseline"])
-    assert all(
-        isinstance(v, float | None) for v in [*result["metrics"].values(), *result["baseline"].values()]
-    )
+    assert all(isinstance(v, float | None) for v in [*result["metrics"].values(), *result["baseline"].values()])
 
 
 def test_evaluating_the_test_rows_gives_what_training_measured(model, tmp_path):
@@ -119,11 +115,9 @@ def test_predict_a_text_that_begins_with_a_dash(classifier):
     assert gruvy("predict", classifier, "--", "-3 stars", "--data").code == 0
 
 
-@pytest.mark.parametrize(
-    "arguments", [["fine", "--jsno"], ["--drop-emty", "fine"], ["fine", "--text", "review"]]
-)
+@pytest.mark.parametrize("arguments", [["fine", "--jsno"], ["--drop-emty", "fine"], ["fine", "--text", "review"]])
 def test_predict_does_not_take_a_mistyped_option_for_a_text(classifier, arguments):
-    assert_matches("No such option|no place", refused("predict", classifier, *arguments))
+    assert_matches("No such option|no place|names a column", refused("predict", classifier, *arguments))
 
 
 @pytest.mark.parametrize("arguments", [["--jsno"], ["--text", "review"], ["more"]])
@@ -143,7 +137,7 @@ def test_predict_names_the_option_that_leaves_empty_rows_out(classifier, tmp_pat
 def test_predict_a_long_text_with_a_note(classifier):
     done = gruvy("predict", classifier, "splendid lamp " * 10_000)
     assert done.code == 0
-    assert done.err == "gruvy: text 1 has 140,000 characters; the first 100,000 are read\n"
+    assert done.err == "gruvy: a text has 140,000 characters; the first 100,000 are read\n"
 
 
 NO_TEXTS = {
@@ -155,8 +149,8 @@ NO_TEXTS = {
     "half a character": (["fine \udcff"], None, "text 1|UTF-8"),
     "no file": (["--data", "nowhere.csv"], None, "nowhere.csv: no such file"),
     "a text beside --data": (["fine", "--data", "DATA"], None, "'fine' has no place beside --data"),
-    "a role it has not": (["--data", "DATA", "--target", "n"], None, "columns are named by --text, --label"),
-    "a role alone": (["--data", "DATA", "--text"], None, "--text needs a column name"),
+    "a role it has not": (["--data", "DATA", "--target", "n"], None, "reads --text, --label"),
+    "a role alone": (["--data", "DATA", "--text"], None, "'--text' requires an argument"),
 }
 
 
@@ -175,9 +169,7 @@ def assert_matches(pattern, text):
 
 
 @pytest.mark.parametrize("command", [["evaluate"], ["predict", "fine"]])
-@pytest.mark.parametrize(
-    "harm", ["shortened weights", "changed config", "no tokenizer", "nothing", "unfinished"]
-)
+@pytest.mark.parametrize("harm", ["shortened weights", "changed config", "no tokenizer", "nothing", "unfinished"])
 def test_a_folder_that_is_no_sound_model_is_refused(classifier, tmp_path, command, harm):
     folder = shutil.copytree(classifier, tmp_path / "model")
     if harm == "shortened weights":
@@ -190,7 +182,7 @@ def test_a_folder_that_is_no_sound_model_is_refused(classifier, tmp_path, comman
     else:
         shutil.rmtree(folder)
         if harm == "unfinished":
-            (folder / "checkpoint").mkdir(parents=True)
+            (folder / ".gruvy-training").mkdir(parents=True)
     said = {"shortened weights": "model.safetensors is not as", "changed config": "config.json is not as",
             "no tokenizer": "tokenizer.json is missing", "nothing": "no such directory",
             "unfinished": "unfinished training"}[harm]  # fmt: skip

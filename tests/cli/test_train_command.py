@@ -209,7 +209,7 @@ BAD_OPTIONS = {
     "an unknown option": ((*train("DATA", "OUT"), "--sed", "3"), "No such option: --sed.*--seed"),
     "an option of another task": ((*train("DATA", "OUT"), "--target", "n"), "--target"),
     "a seed that is no number": ((*train("DATA", "OUT"), "--seed", "x"), "--seed"),
-    "a seed below 0": ((*train("DATA", "OUT"), "--seed", "-1"), "seed must be a whole number from 0"),
+    "a seed below 0": ((*train("DATA", "OUT"), "--seed", "-1"), "--seed is -1; expected a whole number from 0"),
     "a seed too large": ((*train("DATA", "OUT"), "--seed", "99999999999"), "seed"),
     "no time": ((*train("DATA", "OUT"), "--max-minutes", "0"), "--max-minutes is 0"),
     "an unknown recipe": ((*train("DATA", "OUT"), "--recipe", "defualt"), "did you mean 'default'"),
@@ -280,5 +280,5 @@ def test_ctrl_c_ends_with_one_sentence(out, monkeypatch, epoch):
         return step(self, batch, batch_idx)
 
     monkeypatch.setattr(loop.Steps, "training_step", training_step)
-    kept = {1: "nothing was kept", 2: "the same command goes on from the last epoch"}
+    kept = {1: "no epoch was over, so nothing is kept", 2: "the same command goes on from the last whole epoch"}
     assert refused(*train(data_file(), out), code=1) == f"interrupted; {kept[epoch]}"

@@ -71,9 +71,7 @@ def test_permuting_the_documents_permutes_the_rows(docs, max_n, num_buckets, ran
     order = random.sample(range(len(docs)), len(docs))
     rows = unpack(*ngram_features(*pack(docs), max_n=max_n, num_buckets=num_buckets))
     permuted = [docs[i] for i in order]
-    assert unpack(*ngram_features(*pack(permuted), max_n=max_n, num_buckets=num_buckets)) == [
-        rows[i] for i in order
-    ]
+    assert unpack(*ngram_features(*pack(permuted), max_n=max_n, num_buckets=num_buckets)) == [rows[i] for i in order]
 
 
 @pytest.mark.parametrize("max_n", range(1, 6))

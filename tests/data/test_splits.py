@@ -81,9 +81,7 @@ def inputs(draw):
 
 def dealt(groups, labels, options) -> Split | None:
     """The split, or None where no split can be made: a label of one row, or no label of three groups."""
-    by_label = (
-        [groups] if labels is None else [groups[np.array(labels) == name] for name in sorted(set(labels))]
-    )
+    by_label = [groups] if labels is None else [groups[np.array(labels) == name] for name in sorted(set(labels))]
     possible = min(map(len, by_label)) > 1 and max(len(np.unique(rows)) for rows in by_label) > 2
     if possible:
         return split_rows(groups, labels=labels, **options)

@@ -107,9 +107,7 @@ def test_tsv_keeps_quotes(columns):
 
 
 @settings(max_examples=150, deadline=None)
-@given(
-    st.binary(max_size=60), st.sampled_from([".csv", ".tsv", ".jsonl", ".parquet", ".csv.gz"]), st.booleans()
-)
+@given(st.binary(max_size=60), st.sampled_from([".csv", ".tsv", ".jsonl", ".parquet", ".csv.gz"]), st.booleans())
 @example(b'{"a": ' + b"[" * 100_000, ".jsonl", False)
 @example(b"PAR1\x00\x00\x00\x00PAR1", ".parquet", False)
 def test_any_bytes_are_read_or_refused(content, suffix, drop_empty):
@@ -405,9 +403,7 @@ def test_cells_beyond_the_limit(tmp_path, monkeypatch):
         assert "row 2 (read up to line 3) is not well-formed CSV (field larger than field limit" in message
     finally:
         csv.field_size_limit(before)
-    message = refusal(
-        save(tmp_path / "x.jsonl", '{"a": "x"}\n' + json.dumps({"a": "y" * 101})), {"a": "text"}
-    )
+    message = refusal(save(tmp_path / "x.jsonl", '{"a": "x"}\n' + json.dumps({"a": "y" * 101})), {"a": "text"})
     assert "line 2 is longer than 100 bytes" in message
 
 

@@ -93,7 +93,7 @@ def test_what_is_no_text_is_refused_with_its_place(inputs, texts, said):
 
 def test_a_long_text_is_cut_with_a_warning_and_equals_its_beginning(inputs):
     text = "fine day " * (MAX_CHARACTERS // 9 + 1000)
-    with pytest.warns(LongText, match=f"text 2 has {len(text):,} characters; the first 100,000 are read"):
+    with pytest.warns(LongText, match=f"a text has {len(text):,} characters; the first 100,000 are read"):
         tokens = inputs(["fine", text])
     assert np.array_equal(tokens[1], inputs([text[:MAX_CHARACTERS]])[0])
     with warnings.catch_warnings():

@@ -8,6 +8,7 @@ from gruvy.cells import CATALOGUE
 from gruvy.data.batches import pad
 from gruvy.data.text import PADDING, TokenIds
 from gruvy.models.text import Combination, text_model
+from gruvy.tasks.recipes import Recipe
 
 SEQUENCES = [[3, 4, 5, 6, 7, 8, 9], [5], [9, 8, 7], [2, 2, 2, 2]]
 
@@ -76,17 +77,17 @@ def test_fitting_the_combination_lowers_the_loss_below_either_branch():
     _, other, _ = outputs(0, strength=1.5)
     other = other.roll(1, 0)
     other[torch.arange(200), targets] += 1.5
-    combination = Combination(2)
+    combination = Combination(2, 2)
     before = F.cross_entropy(combination(good, other), targets)
-    combination.fit(good, other, targets, F.cross_entropy)
+    combination.fit([good, other], targets, F.cross_entropy)
     after = F.cross_entropy(combination(good, other), targets)
     assert after < min(before, F.cross_entropy(good, targets), F.cross_entropy(other, targets))
 
 
 def test_the_combination_stays_finite_when_the_rows_are_separated():
     targets, good, _ = outputs(0, strength=50.0)
-    combination = Combination(2)
-    combination.fit(good, good, targets, F.cross_entropy)
+    combination = Combination(2, 2)
+    combination.fit([good, good], targets, F.cross_entropy)
     assert all(torch.isfinite(p).all() for p in combination.parameters())
 
 
@@ -99,7 +100,7 @@ def finished(recurrent, ngrams, targets):
 def test_a_helpful_branch_is_kept():
     targets, good, noise = outputs(1)
     made = finished(noise, good, targets)
-    made.prune()
+    assert made.prune(Recipe()) == Recipe()
     assert made.answer == "both"
     assert set(made.branches(batch(SEQUENCES))) == {"n-gram branch", "recurrent branch", "both"}
 
@@ -118,7 +119,7 @@ def test_branches_of_noise_are_seldom_chosen():
 def test_pruning_removes_the_branch_from_the_file():
     made = model(ngram_max_n=2)
     made.answer = "recurrent branch"
-    made.prune()
+    assert made.prune(Recipe()).ngram_max_n == 0
     assert not [name for name in made.state_dict() if "ngram" in name or "combination" in name]
     assert set(made.branches(batch(SEQUENCES))) == {"recurrent branch"}
 

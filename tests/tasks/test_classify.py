@@ -57,9 +57,7 @@ def test_metrics_of_rows_that_lack_a_label(present):
 
 def test_scores_average_to_the_accuracy():
     outputs, targets = example(3)
-    assert task().scores(outputs, targets).mean() == pytest.approx(
-        task().metrics(outputs, targets)["accuracy"]
-    )
+    assert task().scores(outputs, targets).mean() == pytest.approx(task().metrics(outputs, targets)["accuracy"])
 
 
 def test_the_loss_is_the_mean_cross_entropy():
@@ -113,9 +111,7 @@ def test_json_and_back(flags):
 
 def test_predictions_hold_the_label_its_probability_and_all_of_them():
     outputs, _ = example(3, count=20)
-    for row, prediction in zip(
-        softmax(outputs.double().numpy(), 1), task().predictions(outputs), strict=True
-    ):
+    for row, prediction in zip(softmax(outputs.double().numpy(), 1), task().predictions(outputs), strict=True):
         assert list(prediction) == ["label", "probability", "probabilities"]
         assert prediction["label"] == task().labels[row.argmax()]
         assert prediction["probability"] == pytest.approx(row.max())

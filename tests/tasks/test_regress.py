@@ -10,6 +10,7 @@ import torch
 from scipy.stats import spearmanr
 from tests.fixtures.small import strict_json
 
+from gruvy.artefact import to_json
 from gruvy.errors import BadInput
 from gruvy.tasks.regress import Regress
 
@@ -34,9 +35,7 @@ def test_metrics_are_those_of_scikit_learn_in_the_target_s_units():
 
 def test_scores_average_to_minus_the_squared_error():
     outputs, encoded = example()
-    assert -TASK.scores(outputs, encoded).mean() == pytest.approx(
-        TASK.metrics(outputs, encoded)["mse"], rel=1e-6
-    )
+    assert -TASK.scores(outputs, encoded).mean() == pytest.approx(TASK.metrics(outputs, encoded)["mse"], rel=1e-6)
 
 
 def test_the_loss_is_the_squared_error_in_standard_deviations():
@@ -50,9 +49,7 @@ def test_encoding_standardises_and_predictions_undo_it():
     encoded = TASK.encode(TARGETS, range(100))
     assert encoded.dtype == torch.float32
     assert (encoded.mean().item(), encoded.std(correction=0).item()) == pytest.approx((0, 1), abs=1e-5)
-    assert [p["value"] for p in TASK.predictions(encoded[:, None])] == pytest.approx(
-        TARGETS.tolist(), rel=1e-5
-    )
+    assert [p["value"] for p in TASK.predictions(encoded[:, None])] == pytest.approx(TARGETS.tolist(), rel=1e-5)
 
 
 def test_one_number_only_is_refused():
@@ -85,7 +82,7 @@ def test_the_constant_guess_is_the_training_mean():
 def test_the_metrics_of_the_constant_guess_are_json_and_quiet(count):
     """A rank correlation with a constant has no value; what has none is null, not NaN, which is no JSON."""
     metrics = TASK.metrics(TASK.constant_outputs(count), TASK.encode(TARGETS[:count], range(count)))
-    strict_json(json.dumps(metrics))
+    strict_json(to_json(metrics))
 
 
 def test_details_are_quantiles_of_the_error():

@@ -61,9 +61,7 @@ def test_the_verdict_follows_the_interval(low, high, verdict):
 
 
 def test_the_table_has_a_line_for_each_and_aligned_columns():
-    lines = table(
-        {"model": {"f1": 0.5, "calibration_error": 0.125}, "a baseline": {"f1": 1.0, "calibration_error": 0}}
-    )
+    lines = table({"model": {"f1": 0.5, "calibration_error": 0.125}, "a baseline": {"f1": 1.0, "calibration_error": 0}})
     lines = lines.splitlines()
     assert lines[0].split() == ["f1", "calibration", "error"]
     assert lines[1].split() == ["model", "0.5000", "0.1250"]

@@ -139,9 +139,7 @@ def test_the_same_seed_gives_the_same_numbers_and_weights(task, tmp_path):
     again = train(wish(task, data_file(), tmp_path / "again"))
     for key in ("metrics", "baseline", "branches", "history", "bootstrap"):
         assert again.measured[key] == outcome.measured[key], key
-    assert (tmp_path / "again" / "model.safetensors").read_bytes() == (
-        folder / "model.safetensors"
-    ).read_bytes()
+    assert (tmp_path / "again" / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
 
 
 def test_the_weights_kept_are_those_of_the_best_epoch(tmp_path):
@@ -244,7 +242,7 @@ def test_default_data_is_read_from_its_package_with_renamed_labels(tmp_path, mon
     [
         ({"max_minutes": 0}, "--max-minutes is 0; expected a number above 0"),
         ({"max_minutes": float("nan")}, "--max-minutes"),
-        ({"seed": -1}, "seed must be a whole number"),
+        ({"seed": -1}, "--seed is -1; expected a whole number"),
         ({"seed": 2**40}, "seed"),
         ({"recipe": "smal"}, "did you mean 'small'"),
         ({"columns": {"text": "txt"}}, "did you mean 'text'"),
@@ -269,11 +267,11 @@ def test_an_unknown_task_is_refused_by_name(tmp_path):
         train(Request("classfy", tmp_path / "out", CATALOGUE["gru"], str(data_file())))
 
 
-def test_a_long_text_is_named_by_its_row_in_the_file(tmp_path):
+def test_a_long_text_is_cut_with_a_note(tmp_path):
     made = rows()
     made[77]["text"] = "lamp " * 30_000
     data = write_csv(tmp_path / "long.csv", made)
-    with pytest.warns(UserWarning, match="78"):
+    with pytest.warns(UserWarning, match="150,000 characters; the first 100,000 are read"):
         train(wish("classify", data, tmp_path / "out"))
 
 

@@ -26,7 +26,7 @@ def find_cell(name: str) -> Cell:
     if name.endswith(".py"):
         raise BadInput(f"{name} is a file; name the cell in it, as {name}:my_cell")
     close = difflib.get_close_matches(name, CATALOGUE, 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(CATALOGUE)}"
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(CATALOGUE)}."
     raise BadInput(f"there is no cell {name!r}; {hint} A cell of your own is named my_cells.py:my_cell")
 
 
@@ -43,7 +43,7 @@ def _from_file(path: Path, function: str) -> Cell:
         raise
     except SyntaxError as error:
         raise CellError(f"{path}, line {error.lineno}: {error.msg}; correct the Python there") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CellError(f"{path} could not be run ({type(error).__name__}: {error}); correct it") from None
     found = getattr(module, function, None)
     if isinstance(found, Cell):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
@@ -14,14 +15,10 @@ from gruvy.errors import GruvyError
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
                   help="Gated recurrent networks, written as equations, run as kernels.")  # fmt: skip
 
+_CTRL_C = 130  # what typer makes of a KeyboardInterrupt
 _FORWARDED = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-_WITH_COLUMNS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
-Directory = Annotated[str, typer.Argument(metavar="DIR", help="what gruvy train wrote")]
-Data = Annotated[str | None, typer.Option(metavar="FILE", help="CSV, TSV, JSONL or Parquet")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
-DropEmpty = Annotated[bool, typer.Option(help="leave out rows with an empty cell")]
-Quiet = Annotated[bool, typer.Option(help="print results only")]
 
 
 @app.command(context_settings=_FORWARDED)
@@ -29,26 +26,23 @@ def train(context: typer.Context) -> None:
     """Train a model: gruvy train TASK --data FILE --out DIR."""
     from gruvy.cli.train import run
 
-    run(context.args)
+    run(context.obj[1:])
 
 
-@app.command(context_settings=_WITH_COLUMNS)
-def evaluate(context: typer.Context, folder: Directory, data: Data = None, drop_empty: DropEmpty = False,
-             json: Json = False) -> None:  # fmt: skip
+@app.command(context_settings=_FORWARDED)
+def evaluate(context: typer.Context) -> None:
     """Judge a model on its own test rows, or on a file."""
-    from gruvy.cli.judge import evaluate
+    from gruvy.cli.judge import run_evaluate
 
-    evaluate(folder, data, context.args, drop_empty, json)
+    run_evaluate(context.obj[1:])
 
 
-@app.command(context_settings=_WITH_COLUMNS)
-def predict(context: typer.Context, folder: Directory,
-            inputs: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...")] = None, data: Data = None,
-            json: Json = False) -> None:  # fmt: skip
-    """Predict from texts on the command line, from a file, or from standard input (one a line)."""
-    from gruvy.cli.judge import predict
+@app.command(context_settings=_FORWARDED)
+def predict(context: typer.Context) -> None:
+    """Predict from texts on the command line, from a file, or from standard input."""
+    from gruvy.cli.judge import run_predict
 
-    predict(folder, [*(inputs or []), *context.args], data, json)
+    run_predict(context.obj[1:])
 
 
 @app.command()
@@ -84,15 +78,17 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(arguments: list[str] | None) -> int:
     warnings.showwarning = _warn
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # σ and ⊙ on a terminal that has no such letters
     try:
-        app(arguments, standalone_mode=False)
+        given = sys.argv[1:] if arguments is None else arguments
+        code = app(given, standalone_mode=False, obj=given)  # whole, for the commands that forward what is theirs
         sys.stdout.flush()
-        return 0
+        return _fail("interrupted", 1) if code == _CTRL_C else code or 0
     except GruvyError as error:
         return _fail(str(error), error.exit_code)
-    except KeyboardInterrupt as stop:
-        return _fail(f"interrupted; {stop}" if str(stop) else "interrupted", 1)
-    except typer.Abort:
+    except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", 1)
     except BrokenPipeError:  # the reader of a pipe has gone; nothing more to say to it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

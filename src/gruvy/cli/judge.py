@@ -2,30 +2,66 @@
 
 from __future__ import annotations
 
-import json as json_module
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 
 from gruvy import artefact
+from gruvy.cli.options import column_options, dispatch, new_app, with_options
 from gruvy.data.tables import read_table
 from gruvy.errors import BadInput
-from gruvy.tasks import Task
 from gruvy.training.report import table
 from gruvy.training.source import Examples, Source, read_examples, source_for
 
+_FILE: dict[str, tuple[Any, Any, str]] = {
+    "data": (str | None, None, "CSV, TSV, JSONL or Parquet"),
+    "drop_empty": (bool, False, "leave out rows with an empty cell"),
+    "json": (bool, False, "print JSON"),
+}
+_Directory = Annotated[str, typer.Argument(metavar="DIR", help="what gruvy train wrote")]
+_Inputs = Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="-- comes before a text like --this")]
 
-def evaluate(folder: str, data: str | None, columns: Sequence[str], drop_empty: bool, as_json: bool) -> None:
+
+def run_evaluate(arguments: list[str]) -> None:
+    """Run `gruvy evaluate` with `arguments`."""
+
+    def command(folder: str, data: str | None, drop_empty: bool, json: bool, **columns: str | None) -> None:
+        evaluate(folder, data, columns, drop_empty, json)
+
+    app = new_app("Judge a model on its own test rows, or on a file.")
+    app.command()(with_options(command, {**column_options(), **_FILE}, positional={"folder": _Directory}))
+    dispatch(app, arguments, "evaluate")
+
+
+def run_predict(arguments: list[str]) -> None:
+    """Run `gruvy predict` with `arguments`."""
+
+    def command(
+        folder: str, inputs: list[str] | None, data: str | None, drop_empty: bool, json: bool, **columns: str | None
+    ) -> None:
+        predict(folder, inputs or [], data, columns, drop_empty, json)
+
+    app = new_app("Predict from texts on the command line, from a file, or from standard input (one a line).")
+    positional = {"folder": _Directory, "inputs": _Inputs}
+    app.command()(with_options(command, {**column_options(), **_FILE}, positional=positional))
+    dispatch(app, arguments, "predict")
+
+
+def evaluate(folder: str, data: str | None, columns: Mapping[str, str | None], drop_empty: bool, as_json: bool) -> None:
     """Print the metrics of a model on `data`, or on the test rows of the data it was trained from."""
     trained = artefact.load(folder)
     task = trained.task
     if data is None:
+        _refuse_columns(columns)
         examples = _test_rows(trained, Path(folder))
     else:
-        examples = read_examples(type(task), Source(Path(data), _named(columns, trained), drop_empty=drop_empty))
+        rename = trained.about["data"]["rename"]
+        source = Source(Path(data), _named(columns, trained), rename=rename, drop_empty=drop_empty)
+        examples = read_examples(type(task), source)
     targets = task.encode(examples.targets, examples.rows.tolist())
     outputs = trained.branches(trained.inputs(examples.inputs))[trained.model.answer]
     if data is None:
@@ -34,7 +70,7 @@ def evaluate(folder: str, data: str | None, columns: Sequence[str], drop_empty: 
         name, baseline = "constant guess", task.metrics(task.constant_outputs(len(targets)), targets)
     metrics = task.metrics(outputs, targets)
     if as_json:
-        print(json_module.dumps({"task": task.name, "metrics": metrics, "baseline": baseline, "n": len(targets)}))
+        print(artefact.to_json({"task": task.name, "metrics": metrics, "baseline": baseline, "n": len(targets)}))
         return
     print(f"{len(targets)} rows\n\n{table({'model': metrics, f'baseline: {name}': baseline})}")
     print(f"\n{task.details(outputs, targets)}")
@@ -54,19 +90,29 @@ def _test_rows(trained: artefact.Trained, folder: Path) -> Examples:
     )
 
 
-def predict(folder: str, given: Sequence[str], data: str | None, as_json: bool) -> None:
-    """Print a prediction for each input: what was `given`, or a file's rows, with its columns `given` as options."""
+def predict(
+    folder: str, given: Sequence[str], data: str | None, columns: Mapping[str, str | None], drop_empty: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Print a prediction for each of the inputs `given`, or each row of a file, or each line of standard input."""
+    if data is not None and given:
+        raise BadInput(f"{given[0]!r} has no place beside --data; give texts, or a file")
     trained = artefact.load(folder)
     if data is not None:
-        named = _named(given, trained)
         role = next(role for role in trained.task.columns if role != trained.task.target)
-        inputs = read_table(data, {named[role]: trained.task.columns[role].kind}).columns[named[role]]
-    elif given:
-        inputs = list(given)
+        name = _named(columns, trained)[role]
+        inputs = read_table(data, {name: trained.task.columns[role].kind}, drop_empty=drop_empty).columns[name]
     else:
-        inputs = _lines()
+        _refuse_columns(columns)
+        inputs = list(given) or _lines()
     for prediction in trained.predict(inputs):
-        print(json_module.dumps(prediction) if as_json else _plain(prediction))
+        print(artefact.to_json(prediction) if as_json else _plain(prediction))
+
+
+def _refuse_columns(columns: Mapping[str, str | None]) -> None:
+    for role, name in columns.items():
+        if name is not None:
+            raise BadInput(f"--{role} names a column, and there is no file; give --data FILE with it")
 
 
 def _lines() -> list[str]:
@@ -87,17 +133,10 @@ def _plain(prediction: Mapping[str, Any]) -> str:
     return "\t".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in shown)
 
 
-def _named(arguments: Sequence[str], trained: artefact.Trained) -> dict[str, str]:
-    """Column names by role: those of the training, and those given as `--role NAME`."""
-    task: Task = trained.task
-    named = dict(trained.about["data"]["columns"])
-    rest = [part for a in arguments for part in (a.split("=", 1) if a.startswith("--") else [a])]
-    pairs = list(zip(rest[::2], rest[1::2], strict=False))
-    for flag, name in pairs:
-        role = flag.removeprefix("--")
-        if not flag.startswith("--") or role not in task.columns:
-            raise BadInput(f"{flag!r} has no place beside --data; columns are named by --{', --'.join(task.columns)}")
-        named[role] = name
-    if len(rest) % 2:
-        raise BadInput(f"{rest[-1]} needs a column name after it")
-    return named
+def _named(columns: Mapping[str, str | None], trained: artefact.Trained) -> dict[str, str]:
+    """Column names by role: those of the training, but for those the user gave."""
+    own = trained.task.columns
+    for role, name in columns.items():
+        if name is not None and role not in own:
+            raise BadInput(f"--{role} has no place here; a {trained.task.name} model reads --{', --'.join(own)}")
+    return {role: columns.get(role) or name for role, name in trained.about["data"]["columns"].items()}

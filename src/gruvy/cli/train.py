@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
-import json as json_module
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.console import Console
 
+from gruvy.artefact import to_json
 from gruvy.cells.lookup import find_cell
+from gruvy.cli.options import dispatch, new_app, with_options
 from gruvy.engines import check_name
 from gruvy.tasks import TASKS, Task
 from gruvy.tasks.recipes import RECIPES
@@ -34,36 +33,25 @@ _COMMON: dict[str, tuple[Any, Any, str]] = {
 
 def run(arguments: list[str]) -> None:
     """Run `gruvy train` with `arguments`."""
-    app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help="Train a model.")
+    app = new_app("Train a model.")
     app.callback()(lambda: None)
     for task in TASKS.values():
         app.command(task.name, help=task.summary)(_command(task))
-    app(arguments, prog_name="gruvy train", standalone_mode=False)
+    dispatch(app, arguments, "train")
 
 
 def _command(task: type[Task]) -> Any:
-    """A function whose signature typer reads: the task's columns and flags, then what all tasks share."""
+    """The task's columns and flags as options, then what all tasks share."""
     options: dict[str, tuple[Any, Any, str]] = {}
     for role, column in task.columns.items():
         default = f" [{column.default}]" if column.default else ""
         options[role] = (str | None, None, column.help + default)
     options |= {name: (bool, False, flag.help) for name, flag in task.flags.items()}
-    options |= _COMMON
 
     def command(**given: Any) -> None:
         _train(task, given)
 
-    command.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
-        _parameter(name, kind, default, help) for name, (kind, default, help) in options.items()
-    ])  # fmt: skip
-    return command
-
-
-def _parameter(name: str, kind: Any, default: Any, help: str) -> inspect.Parameter:
-    flags = (f"--{name.replace('_', '-')}",)  # no --no-... for switches that are off by default
-    annotation = Annotated[kind, typer.Option(*flags, help=help, show_default=default not in (None, False, ...))]
-    empty = inspect.Parameter.empty if default is ... else default
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=empty, annotation=annotation)
+    return with_options(command, options | _COMMON)
 
 
 def _train(task: type[Task], given: dict[str, Any]) -> None:
@@ -74,10 +62,11 @@ def _train(task: type[Task], given: dict[str, Any]) -> None:
         from gruvy.training.train import Request, train  # Lightning takes seconds
 
     request = Request(
-        task.name, Path(given["out"]), cell, given["data"], {role: given[role] for role in task.columns},
-        {name: given[name] for name in task.flags}, given["seed"], given["engine"], given["recipe"],
-        given["max_minutes"], given["overwrite"], given["drop_empty"], shlex.join(["gruvy", *sys.argv[1:]]),
+        task=task.name, out=Path(given["out"]), cell=cell, data=given["data"],
+        columns={role: given[role] for role in task.columns}, flags={name: given[name] for name in task.flags},
+        seed=given["seed"], engine=given["engine"], recipe=given["recipe"], max_minutes=given["max_minutes"],
+        overwrite=given["overwrite"], drop_empty=given["drop_empty"], command=shlex.join(["gruvy", *sys.argv[1:]]),
     )  # fmt: skip
     outcome = train(request, console)
-    print(json_module.dumps(outcome.measured) if given["json"] else outcome.printed)
+    print(to_json(outcome.measured) if given["json"] else outcome.printed)
     console.print(f'\nthe model is in {given["out"]}: gruvy predict {given["out"]} "..."')

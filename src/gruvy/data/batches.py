@@ -26,7 +26,8 @@ class LengthBuckets:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(list(self._pools(np.arange(len(self.lengths)))))
+        whole, rest = divmod(len(self.lengths), self.batch_size * _POOL)
+        return whole * _POOL + -(-rest // self.batch_size)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         if self.seed is None:

@@ -65,8 +65,8 @@ class TokenIds:
 class LongText(UserWarning):
     """A text is longer than is read."""
 
-    def __init__(self, number: int, length: int):
-        super().__init__(f"text {number} has {length:,} characters; the first {MAX_CHARACTERS:,} are read")
+    def __init__(self, length: int):
+        super().__init__(f"a text has {length:,} characters; the first {MAX_CHARACTERS:,} are read")
 
 
 class TextInputs:
@@ -91,7 +91,7 @@ class TextInputs:
         """
         words = cls(_learn(texts, _WORD, vocabulary_size), max_tokens)
         # The share of words seen once is the share of unseen words to expect (Good 1953, Biometrika 40).
-        sample = words(texts[:: -(-len(texts) // _SAMPLE)])
+        sample = words._encode(texts[:: -(-len(texts) // _SAMPLE)])
         if (sample.ids == UNKNOWN).mean() <= _MOST_UNKNOWN:
             return words
         return cls(_learn(texts, _CHARACTER, vocabulary_size), max_tokens)
@@ -117,8 +117,13 @@ class TextInputs:
                 raise BadInput(f"text {i + 1} is a {type(text).__name__}; expected a str")
             if not text.strip():
                 raise BadInput(f"text {i + 1} of {len(texts)} is empty; give at least one word")
+            if not _is_unicode(text):
+                raise BadInput(f"text {i + 1} of {len(texts)} is not valid Unicode; give it as UTF-8")
             if len(text) > MAX_CHARACTERS:
-                warnings.warn(LongText(i + 1, len(text)), stacklevel=2)
+                warnings.warn(LongText(len(text)), stacklevel=2)
+        return self._encode(texts)
+
+    def _encode(self, texts: Sequence[str]) -> TokenIds:
         encodings = self.tokenizer.encode_batch_fast([text[:MAX_CHARACTERS] for text in texts])
         return TokenIds.join([e.ids or [UNKNOWN] for e in encodings])
 
@@ -129,7 +134,7 @@ class TextInputs:
 
     def save(self, folder: Path) -> None:
         """Write `tokenizer.json`."""
-        self.tokenizer.save(str(folder / self.FILE), pretty=False)
+        (folder / self.FILE).write_text(self.tokenizer.to_str(), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path, max_tokens: int) -> TextInputs:
@@ -142,6 +147,14 @@ class TextInputs:
             return cls(Tokenizer.from_file(str(folder / cls.FILE)), max_tokens)
         except Exception as error:  # the library raises a bare Exception
             raise BadInput(f"{folder / cls.FILE} is not a tokenizer ({error}); train the model again") from None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+        return True
+    except UnicodeEncodeError:
+        return False
 
 
 def _learn(texts: Sequence[str], token: Regex, vocabulary_size: int) -> Tokenizer:

@@ -44,6 +44,8 @@ def word_vectors(tokens: TokenIds, vocabulary_size: int, size: int, seed: int) -
         (information[positive].astype(np.float32), (counts.row[positive], counts.col[positive])), counts.shape
     )
     left_vectors, singular, _ = randomized_svd(matrix, size, n_iter=2, random_state=seed)
+    singular[singular < 1e-4 * singular.max()] = 0
     vectors[:] = left_vectors * np.sqrt(singular)
+    vectors[words == 0] = 0
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.maximum(lengths, 1e-6) * (lengths > 1e-6) * (_NORM * math.sqrt(size))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,6 +15,10 @@ from gruvy.layers import Recurrent
 from gruvy.models.embeddings import word_vectors
 from gruvy.models.ngrams import Labelled, Loss, NgramText
 from gruvy.models.parts import LockedDropout, Pooling, WordDropout
+
+RECURRENT, NGRAMS, BOTH = "recurrent branch", "n-gram branch", "both"
+_FEWEST = 4  # validation rows that can weigh branches
+_CLEARLY = 0.005  # share of the loss the n-gram branch must save to be kept
 
 
 class RecurrentText(nn.Module):
@@ -53,29 +58,42 @@ class RecurrentText(nn.Module):
 
 
 class Combination(nn.Module):
-    """A weighted sum of the branches' outputs: `a * recurrent + b * ngrams + c`."""
+    """A weighted sum of what branches say, which also calibrates it: `w[0] * first + w[1] * second + ... + bias`."""
 
-    def __init__(self, output_size: int):
+    def __init__(self, branches: int, output_size: int):
         super().__init__()
-        self.weights = nn.Parameter(torch.tensor([1.0, 0.0]))
+        self.weights = nn.Parameter(torch.full((branches,), 1 / branches))
         self.bias = nn.Parameter(torch.zeros(output_size))
 
-    def forward(self, recurrent: Tensor, ngrams: Tensor) -> Tensor:
-        """Both `(texts, output_size)` -> the same shape."""
-        return self.weights[0] * recurrent + self.weights[1] * ngrams + self.bias
+    def forward(self, *outputs: Tensor) -> Tensor:
+        """One `(texts, output_size)` a branch -> the same shape."""
+        return torch.stack([w * out for w, out in zip(self.weights, outputs, strict=True)]).sum(0) + self.bias
 
-    def fit(self, recurrent: Tensor, ngrams: Tensor, targets: Tensor, loss: Loss) -> None:
-        """Minimise the loss on rows neither branch was trained on, which also calibrates the sum."""
+    def fit(self, outputs: Sequence[Tensor], targets: Tensor, loss: Loss) -> Combination:
+        """Minimise the loss on rows no branch was trained on."""
         optimiser = torch.optim.LBFGS(self.parameters(), max_iter=100, line_search_fn="strong_wolfe")
 
         def closure() -> Tensor:
             optimiser.zero_grad()
             # A little ridge keeps the answer finite when the branches separate the rows perfectly.
-            value = loss(self(recurrent, ngrams), targets) + 1e-3 * (self.weights**2).sum()
+            value = loss(self(*outputs), targets) + 1e-3 * (self.weights**2).sum()
             value.backward()
             return value
 
         optimiser.step(closure)
+        return self
+
+
+def held_out_loss(outputs: Sequence[Tensor], targets: Tensor, loss: Loss) -> float:
+    """What a combination of `outputs` costs on rows it was not fitted on: two halves, each judged by the other."""
+    even = torch.arange(len(targets)) % 2 == 0
+    total = 0.0
+    for fitted, judged in ((even, ~even), (~even, even)):
+        combination = Combination(len(outputs), outputs[0].shape[1])
+        combination.fit([out[fitted] for out in outputs], targets[fitted], loss)
+        with torch.no_grad():
+            total += loss(combination(*(out[judged] for out in outputs)), targets[judged]).item()
+    return total / 2
 
 
 class TextModel(nn.Module):
@@ -92,16 +110,16 @@ class TextModel(nn.Module):
     def __init__(self, network: RecurrentText, ngrams: NgramText | None):
         super().__init__()
         self.network, self.ngrams = network, ngrams
-        self.combination = Combination(network.head.out_features) if ngrams is not None else None
-        self.answer = "both" if ngrams is not None else "recurrent branch"
+        self.combination = Combination(2, network.head.out_features) if ngrams is not None else None
+        self.answer = BOTH if ngrams is not None else RECURRENT
 
     def branches(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """What each branch says, `(batch, output_size)`."""
         recurrent = self.network(batch)
         if self.ngrams is None or self.combination is None:
-            return {"recurrent branch": recurrent}
+            return {RECURRENT: recurrent}
         ngrams = self.ngrams(batch["tokens"])
-        return {"n-gram branch": ngrams, "recurrent branch": recurrent, "both": self.combination(recurrent, ngrams)}
+        return {NGRAMS: ngrams, RECURRENT: recurrent, BOTH: self.combination(recurrent, ngrams)}
 
     def prepare(self, train: Labelled, validation: Labelled, loss: Loss, seed: int) -> None:
         """What comes before gradient steps: word vectors to start from, and the whole n-gram branch."""
@@ -114,19 +132,26 @@ class TextModel(nn.Module):
             self.ngrams.fit(train, validation, loss)
 
     def finish(self, outputs: Mapping[str, Tensor], targets: Tensor, loss: Loss) -> None:
-        """Weigh the branches on the validation rows, given what each says of them."""
+        """Weigh the branches on the validation rows, given what each says of them.
+
+        Both speak for the model where that costs clearly less than the recurrent branch alone, on held-out rows.
+        """
         if self.combination is None:
             return
-        recurrent, ngrams = outputs["recurrent branch"], outputs["n-gram branch"]
-        self.combination.fit(recurrent, ngrams, targets, loss)
-        with torch.no_grad():
-            helps = loss(self.combination(recurrent, ngrams), targets) < loss(recurrent, targets)
-        self.answer = "both" if helps else "recurrent branch"
+        recurrent, ngrams = outputs[RECURRENT], outputs[NGRAMS]
+        if len(targets) < _FEWEST:
+            self.answer = RECURRENT
+            return
+        self.combination.fit([recurrent, ngrams], targets, loss)
+        alone, together = (held_out_loss(branches, targets, loss) for branches in ([recurrent], [recurrent, ngrams]))
+        self.answer = BOTH if together < (1 - _CLEARLY) * alone else RECURRENT
 
-    def prune(self) -> None:
-        """Remove the n-gram branch where it does not help."""
-        if self.answer == "recurrent branch":
-            self.ngrams = self.combination = None
+    def prune(self, recipe: Any) -> Any:
+        """Remove the n-gram branch where it does not help; the recipe of what is left."""
+        if self.answer == BOTH:
+            return recipe
+        self.ngrams = self.combination = None
+        return replace(recipe, ngram_max_n=0)
 
 
 def text_model(

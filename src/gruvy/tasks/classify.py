@@ -62,7 +62,7 @@ class Classify:
                 "label column"
             )
         labels = tuple(sorted(counts))
-        return cls(labels, tuple(counts[label] / len(targets) for label in labels), flags["class_weights"])
+        return cls(labels, tuple(counts[label] / len(targets) for label in labels), flags.get("class_weights", False))
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -170,6 +170,7 @@ class Classify:
     def _calibration(self, probabilities: Tensor, targets: Tensor) -> str:
         confidence, chosen = probabilities.max(-1)
         edges = torch.linspace(1 / len(self.labels), 1, 6)
+        edges[0] = 0  # a tie of all labels belongs to the first
         lines = ["calibration: when it says ... it is right ..."]
         for low, high in itertools.pairwise(edges):
             inside = (confidence > low) & (confidence <= high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -50,7 +51,11 @@ class Regress:
         values = np.asarray(targets, np.float64)
         if np.ptp(values) == 0:
             raise BadInput(f"every training row has the number {values[0]:g}; there is nothing to learn from it")
-        return cls(float(values.mean()), float(values.std()))
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, scale = float(values.mean()), float(values.std())
+        if not math.isfinite(scale):
+            raise BadInput(f"the numbers run from {values.min():g} to {values.max():g}; give numbers below 1e150")
+        return cls(mean, scale)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

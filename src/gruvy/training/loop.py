@@ -25,6 +25,8 @@ from gruvy.data.batches import LengthBuckets
 from gruvy.errors import RunFailed
 from gruvy.tasks.recipes import Recipe
 
+_CALM = "use a recipe with a smaller learning rate, or another cell"
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -93,7 +95,7 @@ class Steps(LightningModule):
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
             raise RunFailed(
                 f"the loss became {loss.item()} at step {self.global_step + 1} (epoch {self.current_epoch + 1}), with "
-                f"a learning rate of {rate:.2g}; use a recipe with a smaller learning rate, or another cell"
+                f"a learning rate of {rate:.2g}; {_CALM}"
             )
         self._losses.append(loss.detach())
         return loss
@@ -103,11 +105,17 @@ class Steps(LightningModule):
         loss = self.loss(self.network(batch), batch["targets"])
         self.log("validation_loss", loss, batch_size=len(batch["targets"]))
 
+    def on_train_epoch_start(self) -> None:
+        """The same random numbers in an epoch, whether it follows another or a resume."""
+        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
+
     def on_validation_epoch_end(self) -> None:
         """Write the epoch into the history."""
         if self._losses:
             train = torch.stack(self._losses).mean().item()
             validation = self.trainer.callback_metrics["validation_loss"].item()
+            if not math.isfinite(validation):
+                raise RunFailed(f"the validation loss became {validation} in epoch {self.current_epoch + 1}; {_CALM}")
             self.history.append({"train_loss": train, "validation_loss": validation})
             self._losses = []
 
@@ -223,9 +231,7 @@ def fit(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], train: Row
         KeyboardInterrupt: after the checkpoint of the last whole epoch is safe.
     """
     steps = Steps(network, loss, train, validation, recipe, seed, seconds)
-    best = ModelCheckpoint(
-        folder, "best", monitor="validation_loss", save_weights_only=True, enable_version_counter=False
-    )
+    best = ModelCheckpoint(folder, "best", monitor="validation_loss", enable_version_counter=False)
     last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     callbacks = [
         TimeLimit(), ProgressLine(console), EarlyStopping("validation_loss", patience=recipe.patience), last, best,
@@ -239,17 +245,31 @@ def fit(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], train: Row
         enable_model_summary=False, num_sanity_val_steps=0, reload_dataloaders_every_n_epochs=1,
         default_root_dir=folder,
     )  # fmt: skip
-    resume = folder / "last.ckpt"
+    resume = _readable(folder / "last.ckpt", console)
+    handler = signal.getsignal(signal.SIGINT)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Lightning's advice on data loaders
-            trainer.fit(steps, ckpt_path=resume if resume.is_file() else None, weights_only=True)
+            trainer.fit(steps, ckpt_path=resume, weights_only=True)
     except SystemExit:  # how Lightning ends on Ctrl-C, with the signal switched off
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from None
     state = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
     steps.cpu().load_state_dict(state)
     return steps.history
+
+
+def _readable(checkpoint: Path, console: Console) -> Path | None:
+    """The checkpoint to take up, if there is one that can be read."""
+    if not checkpoint.is_file():
+        return None
+    try:
+        torch.load(checkpoint, map_location="cpu", weights_only=True)
+        return checkpoint
+    except Exception:  # torch raises many kinds for a damaged file
+        console.print(f"{checkpoint} is damaged; the training begins anew")
+        checkpoint.unlink()
+        return None
 
 
 def _silence_lightning() -> None:

@@ -40,7 +40,7 @@ class Source:
         path = None if self.name else str(self.path.resolve())
         return {
             "path": path, "package": self.name or None, "columns": dict(self.columns), "drop_empty": self.drop_empty,
-            "sha256": self.digest(),
+            "sha256": self.digest(), "rename": dict(self.rename),
         }  # fmt: skip
 
     def digest(self) -> str:

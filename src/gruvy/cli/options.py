@@ -1,0 +1,53 @@
+"""Options that are read off the tasks: a command's signature, made for typer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from gruvy.tasks import TASKS
+
+Options = Mapping[str, tuple[Any, Any, str]]  # name -> type, default (... where it is required), help
+
+
+def with_options(function: Callable, options: Options, *, positional: Mapping[str, Any] | None = None) -> Callable:
+    """`function(**values)` with a signature that typer reads; `positional` are annotated arguments before it."""
+    parameters = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_default(annotation), annotation=annotation)
+        for name, annotation in (positional or {}).items()
+    ]
+    parameters += [_parameter(name, *option) for name, option in options.items()]
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return function
+
+
+def column_options() -> Options:
+    """`--text`, `--label`, ...: every role of every task, for commands that learn the task from a model."""
+    roles = {role: column for task in TASKS.values() for role, column in task.columns.items()}
+    return {role: (str | None, None, f"{column.help} [as in the training]") for role, column in roles.items()}
+
+
+def dispatch(app: typer.Typer, arguments: list[str], name: str) -> None:
+    """Run `app` within the command that forwarded `arguments` to it."""
+    code = app(arguments, prog_name=f"gruvy {name}", standalone_mode=False)
+    if code:
+        raise typer.Exit(code)
+
+
+def new_app(help: str) -> typer.Typer:
+    """An app in the style of the others."""
+    return typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, help=help)
+
+
+def _default(annotation: Any) -> Any:
+    return None if type(None) in getattr(annotation.__origin__, "__args__", ()) else inspect.Parameter.empty
+
+
+def _parameter(name: str, kind: Any, default: Any, help: str) -> inspect.Parameter:
+    flag = f"--{name.replace('_', '-')}"  # no --no-... for switches that are off by default
+    annotation = Annotated[kind, typer.Option(flag, help=help, show_default=default not in (None, False, ...))]
+    empty = inspect.Parameter.empty if default is ... else default
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=empty, annotation=annotation)
