@@ -118,17 +118,50 @@ class _Evaluation:
     def over_all_steps(self) -> dict[Node, Any]:
         """The values of everything free of carried states, `(steps, batch, units)` where they vary."""
         call, graph = self.call, self.call.cell.graph
-        values = call.cell.leaf_values(call.inputs, call.states, self.operands)
+        values: dict[Node, Any] = dict(zip(graph.inputs.values(), call.inputs, strict=True))
+        for letter, members in graph.members.items():
+            values |= {} if letter.isupper() else {node: self.operands[node.label] for node in members.values()}
         initial = dict(zip(graph.states.values(), call.states, strict=True))
-        for leaf in graph.states.values():
-            del values[leaf]
-        values = {n: v for n, v in values.items() if n.op != "norm"}
         for leaf, update in self.plan.delays.items():
             self.compute(topological([update]), values)
             shifted = values[update].expand(call.steps, *initial[leaf].shape)[:-1]
             values[leaf] = torch.cat([initial[leaf][None], shifted])[: call.steps]
         self.compute(self.plan.early, values)
         return values
+
+    def step_by_step(
+        self, everywhere: dict[Node, Any], wanted: Iterable[Node]
+    ) -> tuple[dict[Node, list[Tensor]], list[Tensor]]:
+        """The values of `wanted` at each step, and the final states."""
+        call, graph, plan, alive = self.call, self.call.cell.graph, self.plan, self.alive
+        fixed = {n: everywhere[n] for n in plan.handed_over if not _varies(everywhere[n])}
+        varying = {n: everywhere[n].unbind(0) for n in plan.handed_over if _varies(everywhere[n])}
+        all_alive_until = 0 if call.lengths is None or not len(call.lengths) else int(call.lengths.min())
+        states = list(call.states)
+        seen: dict[Node, list[Tensor]] = {node: [] for node in wanted}
+        for t in range(call.steps):
+            values = fixed | {n: v[t] for n, v in varying.items()}
+            values |= dict(zip(graph.states.values(), states, strict=True))
+            self.compute(plan.late, values)
+            new = [values[n] for n in graph.new_states]
+            if alive is not None and t >= all_alive_until:
+                new = [torch.where(alive[t], n, s) for n, s in zip(new, states, strict=True)]
+            states = [n.expand_as(s) for n, s in zip(new, states, strict=True)]
+            for node, at_steps in seen.items():
+                at_steps.append(values[node])
+        return seen, states
+
+    def laid_out(self, node: Node, at_steps: list[Tensor] | Tensor) -> Tensor:
+        """Values of `node` as `(steps, batch, units)`, 0 past each sequence's end."""
+        call, batch = self.call, self.call.inputs[0].shape[1]
+        width = units(node.size, call.sizes)
+        if isinstance(at_steps, Tensor):
+            whole = at_steps.expand(call.steps, batch, width)
+        elif at_steps:
+            whole = torch.stack([v.expand(batch, width) for v in at_steps])
+        else:
+            whole = call.inputs[0].new_zeros(0, batch, width)
+        return whole if self.alive is None else whole.masked_fill(~self.alive, 0)
 
 
 class EagerEngine:
@@ -146,44 +179,12 @@ class EagerEngine:
     def run(self, call: Call) -> Result:
         """Run the cell step by step."""
         evaluation, graph = _Evaluation(call), call.cell.graph
-        plan, everywhere = evaluation.plan, evaluation.over_all_steps()
-        fixed = {n: everywhere[n] for n in plan.handed_over if not _varies(everywhere[n])}
-        varying = {n: everywhere[n].unbind(0) for n in plan.handed_over if _varies(everywhere[n])}
-        alive = evaluation.alive
-        all_alive_until = 0 if call.lengths is None or not len(call.lengths) else int(call.lengths.min())
-        gates = {k: n for k, n in graph.gates.items() if n in plan.late} if call.options.record_gates else {}
-        states, outputs = list(call.states), []
-        recorded: dict[str, list[Tensor]] = {name: [] for name in gates}
-        for t in range(call.steps):
-            values = fixed | {n: v[t] for n, v in varying.items()}
-            values |= dict(zip(graph.states.values(), states, strict=True))
-            evaluation.compute(plan.late, values)
-            new = [values[n] for n in graph.new_states]
-            if alive is not None and t >= all_alive_until:
-                new = [torch.where(alive[t], n, s) for n, s in zip(new, states, strict=True)]
-            states = [n.expand_as(s) for n, s in zip(new, states, strict=True)]
-            outputs.append(values[graph.output])
-            for name, node in gates.items():
-                recorded[name].append(values[node])
-        width = units(graph.output.size, call.sizes)
-        output = self._stack(call, outputs, width)
-        record = {name: self._stack(call, seen, units(gates[name].size, call.sizes)) for name, seen in recorded.items()}
-        if call.options.record_gates:
-            early = {k: n for k, n in graph.gates.items() if n not in plan.late}
-            shape = output.shape[:2]
-            record |= {
-                k: self._masked(call, everywhere[n].expand(*shape, units(n.size, call.sizes))) for k, n in early.items()
-            }
-        return Result(output, tuple(states), {name: record[name] for name in graph.gates if name in record})
-
-    def _stack(self, call: Call, values: list[Tensor], width: int) -> Tensor:
-        batch = call.inputs[0].shape[1]
-        if not values:
-            return call.inputs[0].new_zeros(0, batch, width)
-        return self._masked(call, torch.stack([v.expand(batch, width) for v in values]))
-
-    def _masked(self, call: Call, value: Tensor) -> Tensor:
-        return value if call.alive is None else value.masked_fill(~call.alive, 0)
+        everywhere = evaluation.over_all_steps()
+        gates = graph.gates if call.options.record_gates else {}
+        late = [node for node in gates.values() if node in evaluation.plan.late]
+        seen, states = evaluation.step_by_step(everywhere, dict.fromkeys((graph.output, *late)))
+        recorded = {k: evaluation.laid_out(n, seen[n] if n in seen else everywhere[n]) for k, n in gates.items()}
+        return Result(evaluation.laid_out(graph.output, seen[graph.output]), tuple(states), recorded)
 
 
 def _varies(value: Any) -> bool:
