@@ -143,7 +143,10 @@ class Node:
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
             raise AttributeError(name)
-        raise CellError(f".{name} on a value is not part of the cell language; use the functions of gruvy.cells")
+        raise CellError(
+            f".{name} on a value is not part of the cell language; use the functions of gruvy.cells (groups of "
+            "parameters are called by one upper-case letter, or b, bi, bh, u, p)"
+        )
 
 
 def _foreign(name: str) -> NoReturn:
@@ -164,6 +167,8 @@ def as_node(value: Any) -> Node:
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return constant(value)
+    if callable(value):
+        raise CellError("a matrix, or a group, stands where a vector is expected; write W.r(x), or b.r")
     raise CellError(
         f"{type(value).__name__} {str(value)[:40]!r} stands where a vector or a number is expected; "
         "products are called (W.r(x)), vectors are named (b.r)"

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from gruvy.errors import BadInput, CellError
 from gruvy.language.graph import Node, Size, as_node, topological
@@ -118,6 +118,9 @@ class _Symbols:
             return node
 
         return apply
+
+    def __call__(self, *args: Any) -> NoReturn:
+        raise CellError(f"{self._letter} is a group of parameters; name the one that is meant: {self._letter}.r")
 
     def _check(self, label: str, argument: Node) -> None:
         if self._admitted is not None and argument.size not in self._admitted:
@@ -231,4 +234,4 @@ def _with_line(function: Callable, error: Exception) -> str:
     frame, line = frames[-1]
     file = frame.f_code.co_filename
     source = linecache.getline(file, line).strip()
-    return f"{function.__name__} (line {line} of {file}), in `{source}`: {text}"
+    return f"{function.__name__} (line {line} of {file})" + (f", in `{source}`: " if source else ": ") + text

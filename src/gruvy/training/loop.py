@@ -200,6 +200,10 @@ class ProgressLine(Callback):
         if self.bar is not None:
             self.bar.stop()
 
+    def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
+        """Take the bar away before the error is told."""
+        self.teardown(trainer, module, "fit")
+
 
 class _WholeFiles(TorchCheckpointIO):
     """A checkpoint is there whole or not at all."""
@@ -246,6 +250,8 @@ def fit(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], train: Row
         default_root_dir=folder,
     )  # fmt: skip
     resume = _readable(folder / "last.ckpt", console)
+    if resume is not None:
+        console.print("going on from the last whole epoch of the unfinished training")
     handler = signal.getsignal(signal.SIGINT)
     try:
         with warnings.catch_warnings():
