@@ -41,6 +41,7 @@ CONFIG, _WEIGHTS, _HASHES = "config.json", "model.safetensors", "hashes.json"
 FILES = (
     CONFIG, _WEIGHTS, _HASHES, "tokenizer.json", "split.json", "metrics.json", "training.png", "README.md",
 )  # fmt: skip
+_DOCUMENTS = {"split.json", "metrics.json", "training.png", "README.md"}  # a model predicts without them
 UNFINISHED = ".gruvy-training"  # the folder of a training under way, within the artefact
 _BATCH = 128
 
@@ -162,11 +163,13 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_json(folder: Path, name: str) -> Any:
-    """Another JSON file of an artefact."""
+    """Another JSON file of an artefact, as it was saved."""
     try:
+        if name != _HASHES and _sha256(folder / name) != json.loads((folder / _HASHES).read_text())[name]:
+            raise ValueError
         return json.loads((folder / name).read_text())
-    except (OSError, ValueError):
-        raise BadInput(f"{folder / name} is missing or damaged; train the model again") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise BadInput(f"{folder / name} is missing or damaged; restore it, or train the model again") from None
 
 
 def _check_hashes(folder: Path) -> None:
@@ -174,6 +177,8 @@ def _check_hashes(folder: Path) -> None:
     if not isinstance(hashes, dict) or not {CONFIG, _WEIGHTS} <= hashes.keys():
         raise BadInput(f"{folder / _HASHES} is damaged; train the model again, or restore the file")
     for name, expected in hashes.items():
+        if name in _DOCUMENTS:
+            continue
         file = folder / name
         if name not in FILES:
             raise BadInput(f"{folder / _HASHES} names {name!r}, no file of a model; restore it, or train again")

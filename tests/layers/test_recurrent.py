@@ -439,7 +439,7 @@ def test_copies_and_saved_layers_give_the_same(name):
 
 def test_repr_names_the_cell_and_what_differs_from_the_defaults():
     assert repr(layer(mgu, num_layers=2, engine="eager")) == "Recurrent(mgu, 3, 4, num_layers=2, engine='eager')"
-    assert repr(gruvy.GRU(3, 4)) == "GRU(gru, 3, 4)"
+    assert repr(gruvy.GRU(3, 4)) == "GRU(3, 4)"
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])

@@ -1,5 +1,6 @@
 """Recipes by name, and the numbers that follow from the number of rows."""
 
+import numpy as np
 import pytest
 
 from gruvy.errors import BadInput
@@ -24,8 +25,13 @@ def test_an_unknown_recipe_is_refused_with_what_there_is(name, said):
 @pytest.mark.parametrize("rows", [1, 8, 100, 1_000, 25_000, 1_000_000])
 def test_epochs_and_batches_stay_within_their_bounds(rows):
     made = Recipe()
-    assert made.min_epochs <= made.epochs(rows) <= made.max_epochs
+    assert made.min_epochs <= made.epochs(np.full(rows, 200)) <= made.max_epochs
     assert 8 <= made.batch_for(rows) <= made.batch_size
+
+
+def test_long_texts_and_many_texts_are_read_fewer_times():
+    made = Recipe()
+    assert made.epochs(np.full(1000, 20)) > made.epochs(np.full(20_000, 20)) > made.epochs(np.full(20_000, 200))
 
 
 def test_every_task_tells_the_command_line_what_it_needs():

@@ -356,3 +356,20 @@ def test_an_empty_folder_is_used_and_stays_after_a_failure(out):
 def test_a_place_that_cannot_be_written_is_refused():
     with pytest.raises(BadInput, match="--out /proc/1/gruvy cannot be written"):
         train(wish("classify", data_file(), Path("/proc/1/gruvy")))
+
+
+def test_two_trainings_do_not_share_a_folder(out, monkeypatch):
+    """The second is refused at once, and the first ends as if it had been alone."""
+    step, refusals = loop.Steps.training_step, []
+
+    def training_step(self, batch, batch_idx):
+        if not refusals:
+            with pytest.raises(BadInput, match="another training writes to") as caught:
+                train(wish("classify", data_file(), out))
+            refusals.append(caught)
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(loop.Steps, "training_step", training_step)
+    train(wish("classify", data_file(), out))
+    assert refusals
+    assert_whole(out)

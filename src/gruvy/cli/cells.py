@@ -44,7 +44,7 @@ def describe(cell: Cell) -> dict[str, Any]:
 def plain(cell: Cell) -> str:
     """A cell for the terminal."""
     facts = describe(cell)
-    lines = [f"{facts['name']} - {facts['summary']}"]
+    lines = [" - ".join(filter(None, (facts["name"], facts["summary"])))]
     lines += [f"    {equation}" for equation in facts["equations"]]
     lines.append(f"  source      {facts['cite'] or 'not given'}")
     lines.append(f"  parameters  {facts['parameters']:,} with input and hidden size 128")
@@ -74,7 +74,7 @@ def page(chosen: list[Cell]) -> str:
         doc = " ".join(cell.doc.split())
         parts.append(
             f"## `{cell.name}`\n\n{doc}\n\n```math\n\\begin{{aligned}}\n{lines}\n\\end{{aligned}}\n```\n\n"
-            f"- source: {cell.cite}\n- parameters: {facts['parameters']:,}\n- stages: {_stages(cell)}\n"
+            f"- source: {cell.cite or 'not given'}\n- parameters: {facts['parameters']:,}\n- stages: {_stages(cell)}\n"
             f"- engines: {runs}\n"
         )
     return "\n".join(parts)

@@ -104,7 +104,7 @@ def predict(
         inputs = read_table(data, {name: trained.task.columns[role].kind}, drop_empty=drop_empty).columns[name]
     else:
         _refuse_columns(columns)
-        inputs = list(given) or _lines()
+        inputs = list(given) or _lines(drop_empty)
     for prediction in trained.predict(inputs):
         print(artefact.to_json(prediction) if as_json else _plain(prediction))
 
@@ -115,11 +115,11 @@ def _refuse_columns(columns: Mapping[str, str | None]) -> None:
             raise BadInput(f"--{role} names a column, and there is no file; give --data FILE with it")
 
 
-def _lines() -> list[str]:
+def _lines(drop_empty: bool) -> list[str]:
     if sys.stdin.isatty():
         raise BadInput('nothing to predict from; give a text ("..."), --data FILE, or lines on standard input')
     try:
-        lines = [line.rstrip("\n") for line in sys.stdin]
+        lines = [line.rstrip("\n") for line in sys.stdin if line.strip() or not drop_empty]
     except UnicodeDecodeError as error:
         raise BadInput(f"standard input is not UTF-8 (byte {error.start}); convert it to UTF-8") from None
     if not lines:

@@ -69,4 +69,5 @@ def _train(task: type[Task], given: dict[str, Any]) -> None:
     )  # fmt: skip
     outcome = train(request, console)
     print(to_json(outcome.measured) if given["json"] else outcome.printed)
-    console.print(f'\nthe model is in {given["out"]}: gruvy predict {given["out"]} "..."')
+    out = shlex.quote(given["out"])
+    console.print(f'\nthe model is in {out}: gruvy predict {out} "..."')

@@ -319,6 +319,8 @@ def _check_columns(found: Sequence[str], names: Sequence[str]) -> None:
             folded = {column.casefold(): column for column in found}
             close = get_close_matches(name.casefold(), folded, n=1)
             hint = f"did you mean {_show(folded[close[0]])}?" if close else "name one of these"
+            if len(found) == 1 and ";" in found[0]:
+                hint = "save the file with commas instead of semicolons"
             raise BadInput(f"there is no column {_show(name)}, only {_listed(found)}; {hint}")
 
 

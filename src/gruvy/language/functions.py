@@ -35,6 +35,9 @@ def table_for(array: Any) -> Mapping[str, Callable]:
 
 
 def _call(op: str, *args: Any) -> Any:
+    for a in args:
+        if isinstance(a, (tuple, list)):
+            raise CellError(f"{op} was given a {type(a).__name__} of {len(a)}; give it one vector")
     if any(isinstance(a, Node) for a in args):
         return elementwise(op, *args)
     array = next((a for a in args if not isinstance(a, (int, float))), args[0])

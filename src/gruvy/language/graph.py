@@ -140,6 +140,11 @@ class Node:
     def __torch_function__(cls, function, types, args=(), kwargs=None) -> NoReturn:
         _foreign(f"torch.{getattr(function, '__name__', function)}")
 
+    __call__ = _refuse(
+        "calling a value",
+        "a group of matrices is one upper-case letter with names behind it (W.r(x)); other arguments are states",
+    )
+
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
             raise AttributeError(name)
@@ -167,7 +172,7 @@ def as_node(value: Any) -> Node:
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return constant(value)
-    if callable(value):
+    if not isinstance(value, (tuple, list)) and callable(value):
         raise CellError("a matrix, or a group, stands where a vector is expected; write W.r(x), or b.r")
     raise CellError(
         f"{type(value).__name__} {str(value)[:40]!r} stands where a vector or a number is expected; "

@@ -25,6 +25,7 @@ class Style:
     """How the pieces of an equation are written."""
 
     latex: bool
+    taken: frozenset[str] = frozenset()  # names of inputs, states and gates
 
     def symbol(self, name: str) -> str:
         """A variable's name: Greek letters and subscripts after an underscore."""
@@ -44,8 +45,8 @@ class Style:
     def parameter(self, label: str) -> str:
         """`W.r` as W with the subscript r; `p.nu` by its own name."""
         letter, _, name = label.partition(".")
-        if letter == "p":
-            return self.symbol(name) if self.latex else name
+        if letter == "p" and name not in self.taken:
+            return self.symbol(name)
         subscript = {"bi": "i", "bh": "h"}.get(letter, "") + name
         if not self.latex:
             return f"{letter[0]}_{subscript}"
@@ -68,7 +69,7 @@ def equations(graph: Graph, *, latex: bool = False) -> list[tuple[str, str]]:
 
     A part used more than once that the author gave no name is written once, as s_1, s_2, ...
     """
-    style = Style(latex)
+    style = Style(latex, frozenset((*graph.inputs, *graph.states, *graph.gates, "y")))
     names = _names(graph, style)
     lines = [(name, _write(node, names, style, top=True)[0]) for node, name in names.items() if node.args]
     for state, node in zip(graph.states, graph.new_states, strict=True):
@@ -110,8 +111,9 @@ def _write(node: Node, names: dict[Node, str], style: Style, top: bool = False) 
         return style.parameter(node.label), _ATOM
     if node.op == "product":
         inner, binding = _write(node.args[0], names, style)
-        space = " " if binding == _ATOM and inner[-1] != ")" else ""
-        return style.parameter(node.label) + space + _wrap(inner, binding, _ATOM, style), 2
+        vector = _wrap(inner, binding, _ATOM, style)
+        space = "" if vector.startswith(("(", "\\left(")) else " "
+        return style.parameter(node.label) + space + vector, 2
     if node.op in _BINARY:
         sign, binding = _BINARY[node.op]
         (a, left), (b, right) = (_write(n, names, style) for n in node.args)

@@ -15,7 +15,10 @@ def check_settings(
     """Refuse sizes, probabilities and names that cannot be, and stacks the cell's sizes do not allow."""
     problems = []
     if not isinstance(cell, Cell):
-        raise BadInput(f"cell is {cell!r}; expected a cell such as gruvy.cells.gru, or a function under @cell")
+        raise BadInput(
+            f"cell is {cell!r}; expected a cell such as gruvy.cells.gru, or a function under @cell "
+            "(gruvy.cells.lookup.find_cell finds one by name)"
+        )
     for name, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             problems.append(f"{name} is {value!r}; expected a whole number of at least 1")

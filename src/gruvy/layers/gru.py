@@ -48,5 +48,15 @@ class GRU(Recurrent):
         """As `torch.nn.GRU`, with `lengths`: `(output, h_n)`; see `gruvy.Recurrent.forward`."""
         return super().forward(input, hx, lengths=lengths, record_gates=record_gates)
 
+    @property
+    def all_weights(self) -> list[list[Tensor]]:
+        """The parameters of each layer and direction, as torch lists them."""
+        names = [[f"{p.name}_l{layer}{suffix}" for p in self._stored()] for layer, suffix in self._places()]
+        return [[getattr(self, name) for name in place] for place in names]
+
+    def extra_repr(self) -> str:
+        """As torch, without the cell's name."""
+        return super().extra_repr().partition(", ")[2]
+
     def flatten_parameters(self) -> None:
         """Nothing to do; here because code written for `torch.nn.GRU` calls it."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gruvy.cells import Cell
 from gruvy.data.text import PADDING, UNKNOWN
+from gruvy.errors import BadInput
 from gruvy.layers import Recurrent
 from gruvy.models.embeddings import word_vectors
 from gruvy.models.ngrams import Labelled, Loss, NgramText
@@ -159,7 +160,17 @@ def text_model(
     bidirectional: bool, pooling: tuple[str, ...], word_dropout: float, locked_dropout: float, dropout: float,
     ngram_max_n: int, ngram_buckets: int, engine: str,
 ) -> TextModel:  # fmt: skip
-    """A `TextModel` from numbers; `ngram_max_n=0` leaves the n-gram branch out."""
+    """A `TextModel` from numbers; `ngram_max_n=0` leaves the n-gram branch out.
+
+    A cell that adds its input to its state gets word vectors of the state's size.
+
+    Raises:
+        BadInput: the cell reads more than one input.
+    """
+    if len(cell.inputs) > 1:
+        raise BadInput(f"a text model feeds one input; {cell.name} reads {', '.join(cell.inputs)}: use another cell")
+    if "H" in cell.inputs.values():
+        embedding_size = hidden_size
     encoder = Recurrent(
         cell, embedding_size, hidden_size, num_layers, batch_first=True, dropout=dropout if num_layers > 1 else 0.0,
         bidirectional=bidirectional, engine=engine, recurrent_init="orthogonal",

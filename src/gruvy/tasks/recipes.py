@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
+import numpy as np
+
 from gruvy.errors import BadInput
 
 
@@ -20,7 +22,7 @@ class Recipe:
         batch_size: texts a batch; fewer where there are few texts.
         learning_rate, weight_decay, clip: of AdamW, with the norm of the gradient clipped.
         warm_up: share of the training during which the learning rate rises; it then falls along a cosine.
-        steps: gradient steps aimed at; the number of epochs follows from the number of texts.
+        steps, tokens: gradient steps and tokens aimed at; the epochs follow from whichever is used up first.
         min_epochs, max_epochs, patience: bounds, and epochs without improvement before training stops.
         averaging: decay a step of the running mean of the weights that is validated and kept; 0 for none.
     """
@@ -42,16 +44,19 @@ class Recipe:
     weight_decay: float = 0.0
     clip: float = 1.0
     warm_up: float = 0.25
-    steps: int = 800
+    steps: int = 2500
+    tokens: int = 10_000_000
     min_epochs: int = 3
     max_epochs: int = 40
     patience: int = 3
     averaging: float = 0.99
 
-    def epochs(self, rows: int) -> int:
-        """Epochs for a training set of `rows`."""
-        batches = -(-rows // self.batch_for(rows))
-        return min(self.max_epochs, max(self.min_epochs, round(self.steps / batches)))
+    def epochs(self, lengths: np.ndarray) -> int:
+        """Epochs for training texts of `lengths`, in tokens."""
+        batches = -(-len(lengths) // self.batch_for(len(lengths)))
+        tokens = int(np.minimum(lengths, self.max_tokens).sum())
+        aimed = min(self.steps / batches, self.tokens / max(1, tokens))
+        return min(self.max_epochs, max(self.min_epochs, round(aimed)))
 
     def batch_for(self, rows: int) -> int:
         """Texts a batch: at least some thirty batches an epoch, as long as one holds 8 texts."""

@@ -7,12 +7,17 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from gruvy import artefact
 from gruvy.errors import BadInput, GruvyError, Interrupted, RunFailed
 
-_REQUEST = "request.json"
+try:
+    import fcntl
+except ImportError:  # Windows, where two trainings of one folder are not kept apart
+    fcntl = None  # type: ignore[assignment]
+
+_REQUEST, _LOCK = "request.json", "lock"
 
 
 def check_free(out: Path, overwrite: bool) -> None:
@@ -48,14 +53,24 @@ def training_folder(out: Path, request: Mapping[str, Any], overwrite: bool) -> I
         RunFailed: the disk is full.
     """
     folder, existed = out / artefact.UNFINISHED, out.is_dir()
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_locked(out, folder))
+            _keep_same_request(out, folder, request, overwrite)
+            (folder / _REQUEST).write_text(json.dumps(request))
+        except OSError as error:
+            why = error.strerror or error
+            raise BadInput(f"--out {out} cannot be written ({why}); give another directory") from None
+        with _cleaned_up(out, folder, existed):
+            yield folder
+
+
+@contextlib.contextmanager
+def _cleaned_up(out: Path, folder: Path, existed: bool) -> Iterator[None]:
+    """What `training_folder` says of failures."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _keep_same_request(out, folder, request, overwrite)
-        (folder / _REQUEST).write_text(json.dumps(request))
-    except OSError as error:
-        raise BadInput(f"--out {out} cannot be written ({error.strerror or error}); give another directory") from None
-    try:
-        yield folder
+        yield
     except GruvyError:
         _clear(out, folder, existed, keep=False)
         raise
@@ -81,9 +96,21 @@ def place(aside: Path, out: Path) -> None:
         file.rename(out / file.name)
 
 
+def _locked(out: Path, folder: Path) -> IO:
+    """An open file that no other training of this folder can have open; the system frees it whatever happens."""
+    file = (folder / _LOCK).open("w")
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise BadInput(f"another training writes to --out {out}; wait for it, or give another directory") from None
+    return file
+
+
 def _keep_same_request(out: Path, folder: Path, request: Mapping[str, Any], overwrite: bool) -> None:
     """Keep the checkpoint of the same request; remove that of another when asked to."""
-    if not any(folder.iterdir()):
+    if {p.name for p in folder.iterdir()} <= {_LOCK}:
         return
     if not (folder / _REQUEST).is_file():
         raise BadInput(f"{folder} was not made by gruvy; give another --out")
@@ -98,8 +125,11 @@ def _keep_same_request(out: Path, folder: Path, request: Mapping[str, Any], over
             f"--out {out} holds an unfinished training with other settings; give another directory, or --overwrite to "
             "begin anew"
         )
-    shutil.rmtree(folder)
-    folder.mkdir()
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != _LOCK:
+            path.unlink()
 
 
 def _clear(out: Path, folder: Path, existed: bool, keep: bool) -> bool:

@@ -71,7 +71,7 @@ class Steps(LightningModule):
         self.network, self.loss = network, loss
         self.rows, self.validation_rows, self.recipe, self.seed, self.seconds = train, validation, recipe, seed, seconds
         self.batch_size = recipe.batch_for(len(train.encoded))
-        self.total_steps = recipe.epochs(len(train.encoded)) * len(train.batches(self.batch_size))
+        self.total_steps = recipe.epochs(train.encoded.lengths) * len(train.batches(self.batch_size))
         self.began = time.monotonic()
         self.history: list[dict[str, float]] = []
         self._losses: list[Tensor] = []
@@ -244,7 +244,7 @@ def fit(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], train: Row
         callbacks.insert(0, EMAWeightAveraging(decay=recipe.averaging))
     _silence_lightning()
     trainer = Trainer(
-        accelerator="auto", devices=1, max_epochs=recipe.epochs(len(train.encoded)), callbacks=callbacks,
+        accelerator="auto", devices=1, max_epochs=recipe.epochs(train.encoded.lengths), callbacks=callbacks,
         plugins=[_WholeFiles()], gradient_clip_val=recipe.clip, logger=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0, reload_dataloaders_every_n_epochs=1,
         default_root_dir=folder,

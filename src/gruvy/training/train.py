@@ -27,6 +27,7 @@ from gruvy.training.folder import check_free, place, training_folder
 from gruvy.training.loop import Rows, fit
 from gruvy.training.source import Examples, Source, read_examples, source_for
 
+_FEW = 50  # test rows
 _JUDGING = 0.1  # share of the time limit kept for judging
 
 
@@ -193,8 +194,9 @@ def _judge(trained: artefact.Trained, prepared: _Prepared, seed: int) -> Outcome
     scores = {name: task.scores(out, targets) for name, out in compared.items()}
     bootstrap = report.paired_bootstrap(scores[final], scores[task.baseline_name], seed)
     details = [f"{name}\n{task.details(out, targets)}" for name, out in compared.items()]
+    few = " (too few to tell models apart)" if len(targets) < _FEW else ""
     printed = [
-        f"test rows: {len(targets)}; the model is: {final}", report.table(figures),
+        f"test rows: {len(targets)}{few}; the model is: {final}", report.table(figures),
         report.comparison(task, bootstrap), *details,
     ]  # fmt: skip
     measured = {
