@@ -28,7 +28,7 @@ from gruvy.training.loop import Rows, fit
 from gruvy.training.source import Examples, Source, read_examples, source_for
 
 _FEW = 50  # test rows
-_JUDGING = 0.1  # share of the time limit kept for judging
+_JUDGING = 0.2  # share of the time limit kept for judging
 
 
 @dataclass(frozen=True)
