@@ -39,7 +39,7 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_readme_runs_from_top_to_bottom(workplace):
+def test_the_commands_of_the_readme_run(workplace):
     ran = 0
     for line in commands("README.md"):
         stdin = None
@@ -51,8 +51,6 @@ def test_the_readme_runs_from_top_to_bottom(workplace):
         assert done.out
         ran += 1
     assert ran >= 8
-    for block in blocks("README.md", "python"):
-        exec(block, {})
 
 
 @pytest.mark.parametrize("page", PAGES)

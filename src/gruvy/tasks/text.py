@@ -6,10 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gruvy.cells import Cell
+from gruvy.data.splits import duplicate_groups
 from gruvy.data.text import TextInputs
 from gruvy.models.text import TextModel, text_model
 from gruvy.tasks.recipes import Recipe
+
+
+def groups(texts: Sequence[str]) -> np.ndarray:
+    """Which texts are the same, and so belong in the same part of a split."""
+    return duplicate_groups(texts)
 
 
 def fit_inputs(texts: Sequence[str], recipe: Recipe) -> TextInputs:

@@ -71,7 +71,7 @@ def training_curve(history: Sequence[Mapping[str, float]]) -> bytes:
     axes.plot(epochs, [h["validation_loss"] for h in history], marker="o", label="validation")
     best = min(range(len(history)), key=lambda i: history[i]["validation_loss"])
     axes.axvline(best + 1, linestyle=":", color="grey", label="kept")
-    axes.set(xlabel="epoch", ylabel="loss", title="Recurrent branch: loss by epoch")
+    axes.set(xlabel="epoch", ylabel="loss", title="Loss by epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
     picture = io.BytesIO()

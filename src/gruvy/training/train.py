@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gruvy import artefact
 from gruvy.cells import Cell
-from gruvy.data.splits import Split, duplicate_groups, split_rows
+from gruvy.data.splits import Split, split_rows
 from gruvy.errors import BadInput
 from gruvy.tasks import TASKS, Task
 from gruvy.tasks.recipes import Recipe
@@ -107,7 +107,7 @@ def train(request: Request, console: Console) -> Outcome:
             encoded = {name: inputs(part.inputs) for name, part in parts.items()}
         prepared = _Prepared(task, inputs, parts, encoded, targets)
         model, measured = _fit(request, recipe, prepared, folder, console, clock)
-        about = {"data": source.to_json(), "seed": request.seed, "command": request.command}
+        about = {"data": same["data"], "seed": request.seed, "command": request.command}
         trained = artefact.Trained(task, inputs, model, recipe, request.cell, request.engine, about)
         with console.status("judging on the test rows"):
             outcome = _judge(trained, prepared, request.seed)
@@ -165,7 +165,7 @@ def _split(task: type[Task], examples: Examples, flags: Mapping[str, bool], seed
     labels = examples.targets if task.columns[task.target].kind == "label" else None
     if labels is not None and len(set(labels)) == 1:
         task.fit(labels, flags)  # refuses, with the task's own words
-    return split_rows(duplicate_groups(examples.inputs), labels=labels, seed=seed)
+    return split_rows(task.modality.groups(examples.inputs), labels=labels, seed=seed)
 
 
 def _introduce(console: Console, source: Source, examples: Examples, split: Split) -> None:
