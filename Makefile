@@ -37,7 +37,7 @@ clean:  ## remove the environment, the demo and the caches
 
 # The install is editable: Python sources are read where they are, and a change to what is listed here
 # installs (and compiles) again.
-$(STAMP): pyproject.toml constraints.txt CMakeLists.txt $(wildcard src/gruvy/*/*.cpp)
+$(STAMP): pyproject.toml constraints.txt CMakeLists.txt $(wildcard src/gruvy/*/*.cpp src/gruvy/*/*/*.cpp src/gruvy/*/*/*.h)
 	@echo "Setting up .venv with $(PYTHON) (a few minutes the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq --editable ".[demo,dev]"

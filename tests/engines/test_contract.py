@@ -67,8 +67,16 @@ def test_supports_gives_a_bool_and_a_reason(engine, options, name):
         ("mgu", PLAIN, "eager"), ("gru_reset_before", PLAIN, "eager"), ("ligru", TRAINING, "eager"),
     ],
 )  # fmt: skip
-def test_auto_takes_the_fastest_that_supports_the_call(name, options, engine):
-    assert choose("auto", CELLS[name], CPU, torch.float32, options).name == engine
+@pytest.mark.parametrize("compiled", [True, False])
+def test_auto_takes_the_fastest_that_supports_the_call(monkeypatch, compiled, name, options, engine):
+    if not compiled:
+        monkeypatch.setattr(ENGINES["fused"], "supports", lambda *_: (False, "no compiler"))
+    assert choose("auto", CELLS[name], CPU, torch.float32, options).name == ("fused" if compiled else engine)
+
+
+def test_auto_takes_no_compiled_kernel_for_other_types_and_devices():
+    assert choose("auto", gru, CPU, torch.bfloat16, PLAIN).name == "framework"
+    assert choose("auto", mgu, torch.device("meta"), torch.float32, PLAIN).name == "eager"
 
 
 @pytest.mark.parametrize(
@@ -103,19 +111,18 @@ def test_a_named_engine_never_falls_back():
     "build", [lambda e: gruvy.GRU(3, 4, engine=e), lambda e: choose(e, gru, CPU, torch.float32, PLAIN)]
 )
 def test_an_unknown_engine_is_refused_with_the_names_there_are(build):
-    with pytest.raises(EngineError, match=r"no engine 'cudnn'; expected auto, framework, eager, reference"):
+    with pytest.raises(EngineError, match=r"no engine 'cudnn'; expected auto, fused, framework, eager, reference"):
         build("cudnn")
 
 
-@pytest.mark.parametrize("engine", ["auto", "framework"])
 @pytest.mark.parametrize("lengths", [None, [3, 0]], ids=["full", "ragged"])
 @pytest.mark.parametrize("name", ["gru", "elman", "lstm"])
-def test_torchs_kernel_really_runs(kernel_calls, name, lengths, engine):
-    gruvy.Recurrent(CELLS[name], 3, 4, num_layers=2, engine=engine)(torch.zeros(3, 2, 3), lengths=lengths)
+def test_torchs_kernel_really_runs(kernel_calls, name, lengths):
+    gruvy.Recurrent(CELLS[name], 3, 4, num_layers=2, engine="framework")(torch.zeros(3, 2, 3), lengths=lengths)
     assert kernel_calls == [name, name]
 
 
-@pytest.mark.parametrize("engine", ["eager", "reference"])
+@pytest.mark.parametrize("engine", ["auto", "fused", "eager", "reference"])
 def test_torchs_kernel_does_not_run_for_another_engine(kernel_calls, engine):
     gruvy.GRU(3, 4, engine=engine)(torch.zeros(3, 2, 3))
     assert kernel_calls == []
@@ -125,26 +132,25 @@ def test_a_users_cell_with_the_equations_of_gru_runs_on_torchs_kernel(kernel_cal
     assert my_gru.key == gru.key
     given = problem(my_gru, lengths=[0, 5, 2, 4])
     assert_agrees(given.answer("framework", torch.float64), given.expected(), torch.float64)
-    gruvy.Recurrent(my_gru, 3, 4)(torch.zeros(2, 1, 3))
+    gruvy.Recurrent(my_gru, 3, 4, engine="framework")(torch.zeros(2, 1, 3))
     assert kernel_calls == ["gru", "gru"]
 
 
 def test_almost_gru_does_not_run_on_torchs_kernel():
     assert not_gru.key != gru.key
-    assert choose("auto", not_gru, CPU, torch.float32, PLAIN).name == "eager"
+    assert not ENGINES["framework"].supports(not_gru, CPU, torch.float32, PLAIN)[0]
 
 
-def test_explain_for_a_cell_torch_has_a_kernel_for():
+def test_explain_says_what_runs_and_why_the_others_do_not():
     assert gruvy.GRU(3, 4).explain().splitlines() == [
-        "gru on cpu, float32: engine framework (torch's own kernel)",
+        "gru on cpu, float32: engine fused (the cell's equations, compiled)",
+        "  not framework: slower",
         "  not eager: slower",
         "  not reference: for checking, not for speed",
     ]
-
-
-def test_explain_for_a_cell_torch_has_no_kernel_for():
-    assert gruvy.Recurrent(mgu, 3, 4, dtype=torch.float64).explain().splitlines() == [
-        "mgu on cpu, float64: engine eager (every cell on every device, as plain torch calls)",
+    assert gruvy.Recurrent(mgu, 3, 4, dtype=torch.bfloat16).explain().splitlines() == [
+        "mgu on cpu, bfloat16: engine eager (every cell on every device, as plain torch calls)",
+        "  not fused: it computes in float32 and float64, and the parameters are bfloat16",
         "  not framework: torch has kernels for the equations of gru, elman and lstm only",
         "  not reference: for checking, not for speed",
     ]
@@ -152,4 +158,4 @@ def test_explain_for_a_cell_torch_has_no_kernel_for():
 
 def test_explain_for_a_named_engine():
     lines = explain("eager", gru, CPU, torch.float32, PLAIN).splitlines()
-    assert lines[1:] == ["  not framework: not named", "  not reference: not named"]
+    assert lines[1:] == ["  not fused: not named", "  not framework: not named", "  not reference: not named"]

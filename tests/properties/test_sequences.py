@@ -8,9 +8,9 @@ from tests.engines.harness import CELLS
 from tests.layers.compare import as_tuple, inputs_for, near, random_weights
 
 import gruvy
+from gruvy.engines import reverse
 from gruvy.errors import BadInput
 from gruvy.layers import lengths_from_mask, right_padded
-from gruvy.layers.lengths import reverse
 
 TO_ROUNDING = 1e-12
 

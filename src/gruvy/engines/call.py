@@ -9,13 +9,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from gruvy.engines.padding import real_steps
 from gruvy.language.cell import Cell
 from gruvy.language.graph import Size
-
-
-def real_steps(lengths: Tensor, steps: int) -> Tensor:
-    """`(steps, batch, 1)`, True at the real steps of sequences of `lengths` `(batch,)`."""
-    return (torch.arange(steps, device=lengths.device)[:, None] < lengths)[:, :, None]
 
 
 @dataclass(frozen=True)
@@ -42,6 +38,7 @@ class Call:
         parameters: by the names of the cell's packs; missing biases stand as zeros.
         lengths: real steps of each sequence, `(batch,)` int64 on the inputs' device; None when all are real.
         normalisers: modules by name, each `(n, units) -> (n, units)`.
+        reverse: each sequence from its own end; only for engines that take lengths as they are.
     """
 
     cell: Cell
@@ -52,6 +49,7 @@ class Call:
     lengths: Tensor | None = None
     normalisers: Mapping[str, Any] = field(default_factory=dict)
     options: Options = Options()
+    reverse: bool = False
 
     @property
     def steps(self) -> int:
@@ -81,10 +79,18 @@ class Result:
 
 
 class Engine(Protocol):
-    """Runs a cell over a sequence; equal to the reference in outputs, final states and all gradients."""
+    """Runs a cell over a sequence; equal to the reference in outputs, final states and all gradients.
+
+    Attributes:
+        name: as users write it.
+        purpose: what it is for, in a few words.
+        takes_lengths: reads real steps only, from either end. Others are given padding that the equations can take,
+            and sequences that are reversed already.
+    """
 
     name: str
     purpose: str
+    takes_lengths: bool
 
     def supports(self, cell: Cell, device: torch.device, dtype: torch.dtype, options: Options) -> tuple[bool, str]:
         """Whether the engine can run such a call, and why (not)."""

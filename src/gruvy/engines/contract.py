@@ -7,13 +7,14 @@ import torch
 from gruvy.engines.call import Engine, Options
 from gruvy.engines.eager import EagerEngine
 from gruvy.engines.framework import FrameworkEngine
+from gruvy.engines.fused.engine import FusedEngine
 from gruvy.engines.reference_engine import ReferenceEngine
 from gruvy.errors import EngineError
 from gruvy.language.cell import Cell
 
 # In the order `auto` tries them; the reference is for checking and is never chosen for its speed.
-ENGINES: dict[str, Engine] = {e.name: e for e in (FrameworkEngine(), EagerEngine(), ReferenceEngine())}
-_AUTO = ("framework", "eager")
+ENGINES: dict[str, Engine] = {e.name: e for e in (FusedEngine(), FrameworkEngine(), EagerEngine(), ReferenceEngine())}
+_AUTO = ("fused", "framework", "eager")
 
 
 def choose(name: str, cell: Cell, device: torch.device, dtype: torch.dtype, options: Options) -> Engine:

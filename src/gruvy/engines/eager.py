@@ -6,7 +6,7 @@ What is free of state is computed for all steps at once, and the products of one
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -115,12 +115,17 @@ class _Evaluation:
         real = self.alive[:, :, 0]
         return torch.zeros_like(value).index_put((real,), normaliser(value[real]))
 
-    def over_all_steps(self) -> dict[Node, Any]:
-        """The values of everything free of carried states, `(steps, batch, units)` where they vary."""
-        call, graph = self.call, self.call.cell.graph
-        values: dict[Node, Any] = dict(zip(graph.inputs.values(), call.inputs, strict=True))
+    def leaves(self) -> dict[Node, Any]:
+        """The values of inputs and vectors."""
+        graph = self.call.cell.graph
+        values: dict[Node, Any] = dict(zip(graph.inputs.values(), self.call.inputs, strict=True))
         for letter, members in graph.members.items():
             values |= {} if letter.isupper() else {node: self.operands[node.label] for node in members.values()}
+        return values
+
+    def over_all_steps(self, given: Mapping[Node, Tensor]) -> dict[Node, Any]:
+        """The values of everything free of carried states, `(steps, batch, units)` where they vary."""
+        call, graph, values = self.call, self.call.cell.graph, self.leaves() | dict(given)
         initial = dict(zip(graph.states.values(), call.states, strict=True))
         for leaf, update in self.plan.delays.items():
             self.compute(topological([update]), values)
@@ -169,6 +174,7 @@ class EagerEngine:
 
     name = "eager"
     purpose = "every cell on every device, as plain torch calls"
+    takes_lengths = False
 
     def supports(self, cell: Cell, device: torch.device, dtype: torch.dtype, options: Options) -> tuple[bool, str]:
         """Everything of floating point."""
@@ -176,15 +182,25 @@ class EagerEngine:
             return False, f"{dtype} is not a floating-point type"
         return True, "runs every cell on every device"
 
-    def run(self, call: Call) -> Result:
-        """Run the cell step by step."""
+    def run(self, call: Call, normalised: Mapping[str, Tensor] | None = None) -> Result:
+        """Run the cell step by step; `normalised`, by name, stands in for what the normalisers would give."""
         evaluation, graph = _Evaluation(call), call.cell.graph
-        everywhere = evaluation.over_all_steps()
+        given = {graph.members["N"][name]: value for name, value in (normalised or {}).items()}
+        everywhere = evaluation.over_all_steps(given)
         gates = graph.gates if call.options.record_gates else {}
         late = [node for node in gates.values() if node in evaluation.plan.late]
         seen, states = evaluation.step_by_step(everywhere, dict.fromkeys((graph.output, *late)))
         recorded = {k: evaluation.laid_out(n, seen[n] if n in seen else everywhere[n]) for k, n in gates.items()}
         return Result(evaluation.laid_out(graph.output, seen[graph.output]), tuple(states), recorded)
+
+
+def normalised(call: Call) -> list[Tensor]:
+    """What the cell's normalisers give over all steps, each `(steps, batch, units)`."""
+    nodes = list(call.cell.graph.members.get("N", {}).values())
+    evaluation = _Evaluation(call)
+    values = evaluation.leaves()
+    evaluation.compute(topological(nodes), values)
+    return [values[node] for node in nodes]
 
 
 def _varies(value: Any) -> bool:

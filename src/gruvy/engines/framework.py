@@ -20,6 +20,7 @@ class FrameworkEngine:
 
     name = "framework"
     purpose = "torch's own kernel"
+    takes_lengths = False
 
     def supports(self, cell: Cell, device: torch.device, dtype: torch.dtype, options: Options) -> tuple[bool, str]:
         """The equations of `gru`, `elman` and `lstm`, under whatever name, without recorded gates."""

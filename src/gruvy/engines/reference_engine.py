@@ -15,6 +15,7 @@ class ReferenceEngine:
 
     name = "reference"
     purpose = "the specification, in float64 NumPy"
+    takes_lengths = False
 
     def supports(self, cell: Cell, device: torch.device, dtype: torch.dtype, options: Options) -> tuple[bool, str]:
         """Every cell on a CPU, as long as nothing but outputs, states and their gradients is asked for."""

@@ -12,12 +12,22 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from gruvy.cells import Cell
-from gruvy.engines import Call, Options, Result, check_name, choose, explain, real_steps
+from gruvy.engines import (
+    Call,
+    Options,
+    Result,
+    check_name,
+    choose,
+    explain,
+    real_steps,
+    reverse,
+    without_padding,
+)
 from gruvy.errors import BadInput
 from gruvy.language.cell import units
 from gruvy.language.graph import Size
 from gruvy.layers.checks import check_settings
-from gruvy.layers.lengths import check_lengths, reverse, without_padding
+from gruvy.layers.lengths import check_lengths
 
 States = Tensor | tuple[Tensor, ...]
 
@@ -302,8 +312,6 @@ class Recurrent(nn.Module):
         gates = []
         output = sequences[0]
         for layer in range(self.num_layers):
-            if lengths is not None:
-                sequences = [without_padding(x, lengths) for x in sequences]
             results = []
             for suffix in ("", "_reverse")[: self._directions]:
                 states = [s[len(finals)] for s in initial]
@@ -324,11 +332,15 @@ class Recurrent(nn.Module):
         like = sequences[0]
         options = Options(record_gates=record_gates, training=self.training)
         engine = choose(self.engine, self.cell, like.device, like.dtype, options)
-        backwards = bool(suffix)
+        as_they_are = engine.takes_lengths and not self.cell.normalisers
+        backwards = bool(suffix) and not as_they_are
+        if lengths is not None and not as_they_are:
+            sequences = [without_padding(x, lengths) for x in sequences]
         call = Call(
             self.cell, self._sizes(layer), [reverse(x, lengths) if backwards else x for x in sequences], states,
             self._parameters_of(layer, suffix, like), lengths,
             {name: self.get_submodule(f"N_{name}_l{layer}{suffix}") for name in self.cell.normalisers}, options,
+            reverse=bool(suffix) and as_they_are,
         )  # fmt: skip
         result = engine.run(call)
         if not backwards:

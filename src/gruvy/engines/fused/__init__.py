@@ -1,0 +1,1 @@
+"""The fused CPU engine: a cell's equations as a compiled kernel."""

@@ -1,0 +1,181 @@
+"""Kernels: the compiled passes of cells, ahead of time or just in time, and how tensors are handed to them."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import threading
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gruvy.engines.fused import compiler
+from gruvy.engines.fused.plan import Plan, plan
+from gruvy.engines.fused.source import SYMBOL, source, symbol
+from gruvy.errors import EngineError
+from gruvy.language.cell import Cell, units
+from gruvy.language.graph import Size
+
+DTYPES = {torch.float32: "float", torch.float64: "double"}
+_FLAGS = ("-fno-tree-pre", "-fno-gcse")  # without these, registers spill in inner loops
+_ALIGNED = 64  # bytes; rows of saved values are padded to the widest vector
+
+
+class Runtime:
+    """The compiled extension with the library for this processor.
+
+    Raises:
+        EngineError: there is none; the message says why.
+    """
+
+    def __init__(self) -> None:
+        try:
+            self.module: Any = importlib.import_module("gruvy.engines.fused._fused")
+        except ImportError as error:
+            raise EngineError(
+                f"gruvy was installed without its compiled kernels ({error}); install it where a C++ compiler is"
+            ) from None
+        folder = Path(str(self.module.__file__)).parent
+        built = {s: folder / f"libgruvy_{s}.so" for s in self.module.instruction_sets()}
+        found = [(s, path) for s, path in built.items() if path.is_file()]
+        if not found:
+            raise EngineError(f"gruvy has no kernels for this processor (it runs {', '.join(built) or 'none known'})")
+        self.instruction_set, path = found[0]
+        self.library = ctypes.CDLL(str(path))
+        self.module.load(str(path))
+
+
+@lru_cache(maxsize=1)
+def runtime() -> Runtime:
+    """The one `Runtime`."""
+    return Runtime()
+
+
+class Kernel:
+    """The compiled passes of one cell.
+
+    Args:
+        cell: any cell.
+
+    Raises:
+        EngineError: there is neither a kernel built ahead of time nor a way to build one; the message says why.
+    """
+
+    def __init__(self, cell: Cell):
+        self.cell: Cell = cell
+        self.plan: Plan = plan(cell)
+        self._library, self._symbol = self._find()
+
+    def _find(self) -> tuple[ctypes.CDLL, str]:
+        found = runtime()
+        name = symbol(self.cell)
+        if hasattr(found.library, f"{name}_float"):
+            return found.library, name
+        flags = (f"-march={found.instruction_set}", *_FLAGS)
+        return ctypes.CDLL(str(compiler.library(self.cell.name, source(self.cell), flags))), SYMBOL
+
+    @cached_property
+    def address(self) -> dict[torch.dtype, int]:
+        """Where the tables of the passes stand, by type."""
+        found = {}
+        for dtype, name in DTYPES.items():
+            function = getattr(self._library, f"{self._symbol}_{name}")
+            function.restype = ctypes.c_void_p
+            found[dtype] = function()
+        return found
+
+    def sizes(self, input_size: int, hidden_size: int) -> dict[Size, int]:
+        """The units of `"I"` and `"H"`."""
+        return {"I": input_size, "H": hidden_size}
+
+    def units(self, sizes: dict[Size, int]) -> list[int]:
+        """The units of every size in the plan."""
+        return [units(size, sizes) for size in self.plan.sizes]
+
+    def saved_elements(self, rows: int, sizes: dict[Size, int], itemsize: int) -> int:
+        """Elements of what the forward pass keeps for `rows` (steps times sequences)."""
+        lanes = _ALIGNED // itemsize
+        total = 0
+        for size in self.plan.saved:
+            n = units(size, sizes)
+            total += -(-rows * (n if n == 1 else -(-n // lanes) * lanes) // 16) * 16
+        return total
+
+    def pointers(self, parameters: Sequence[Tensor], sizes: dict[Size, int]) -> list[int]:
+        """Addresses of the matrices and vectors, in the plan's order, within the packs that hold them."""
+        address = {}
+        for pack, parameter in zip(self.cell.packs, parameters, strict=True):
+            start, step = (
+                parameter.data_ptr(),
+                parameter.element_size() * (units(pack.columns, sizes) if pack.columns is not None else 1),
+            )
+            for label, rows in pack.rows(sizes):
+                address[label] = start + rows.start * step if start else 0
+        return [address[label] for label in (*self.plan.matrices, *self.plan.vectors)]
+
+    def run(
+        self, backward: bool, dtype: torch.dtype, shape: tuple[int, int], lengths: Tensor | None, reverse: bool,
+        recording: bool, saved: Tensor | None, sizes: dict[Size, int], users: Sequence[Tensor | None],
+        parameters: Sequence[Tensor], gradients: Sequence[Tensor] = (),
+    ) -> None:  # fmt: skip
+        """Run a pass; `users` are the tensors of `call.h`, `(steps, batch, units)` or `(batch, units)`."""
+        arguments = [
+            torch.get_num_threads(), *shape, 0 if lengths is None else lengths.data_ptr(), int(reverse),
+            int(recording), 0 if saved is None else saved.data_ptr(), *self.units(sizes),
+        ]  # fmt: skip
+        for tensor in users:
+            if tensor is None:
+                arguments += (0, 0, 0)
+            elif tensor.dim() == 3:
+                arguments += (tensor.data_ptr(), tensor.stride(0), tensor.stride(1))
+            else:
+                arguments += (tensor.data_ptr(), 0, tensor.stride(0))
+        arguments += self.pointers(parameters, sizes)
+        if backward:
+            arguments += self.pointers(gradients, sizes)
+        runtime().module.run(dtype == torch.float64, self.address[dtype], backward, arguments)
+
+
+_kernels: dict[str, Kernel | EngineError] = {}
+_lock = threading.Lock()
+
+
+def kernel(cell: Cell) -> Kernel:
+    """The kernel of a cell; equal equations share one, and a failure is remembered.
+
+    Raises:
+        EngineError: as `Kernel`.
+    """
+    found = _kernels.get(cell.key)
+    if found is None:
+        with _lock:
+            found = _kernels.get(cell.key)
+            if found is None:
+                try:
+                    found = Kernel(cell)
+                except EngineError as error:
+                    found = error
+                _kernels[cell.key] = found
+    if isinstance(found, EngineError):
+        raise found
+    return found
+
+
+def by_key(key: str) -> Kernel:
+    """A kernel that `kernel` has given out before."""
+    found = _kernels[key]
+    assert isinstance(found, Kernel)
+    return found
+
+
+def row_major(tensor: Tensor) -> Tensor:
+    """The tensor itself where the units of a row are contiguous; one number everywhere becomes one row."""
+    if tensor.shape[-1] <= 1 or tensor.stride(-1) == 1:
+        return tensor
+    if tensor.numel() and not any(tensor.stride()):
+        return tensor.flatten()[:1].expand(tensor.shape[-1]).contiguous().expand(tensor.shape)
+    return tensor.contiguous()
