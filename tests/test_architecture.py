@@ -21,7 +21,7 @@ ORDER = [
     ["layers"],
     ["models", "data"],
     ["tasks"],
-    ["training", "inspection", "exchange", "serving", "artefact"],
+    ["training", "inspection", "exchange", "serving", "artefact", "benchmarking"],
     ["estimators"],
     ["cli"],
 ]

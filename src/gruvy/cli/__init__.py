@@ -56,6 +56,30 @@ def cells(names: Annotated[list[str] | None, typer.Argument(metavar="[CELL]...",
 
 
 @app.command()
+def bench(
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(help="train, infer, stream, ragged-train, ragged-infer; again for more [the first three]"),
+    ] = None,
+    shape: Annotated[
+        list[str] | None, typer.Option(metavar="T,B,I,H", help="steps, batch, input, hidden; again for more [a range]")
+    ] = None,
+    cell: Annotated[str, typer.Option(help="a name of `gruvy cells`, or FILE.py:FUNCTION")] = "gru",
+    engine: Annotated[
+        list[str] | None, typer.Option(help="an engine to measure; again for more [all that run the cell]")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="for every peer [as many as torch takes]")] = None,
+    repeats: Annotated[int, typer.Option(help="rounds in which every peer takes its turn")] = 5,
+    out: Annotated[str | None, typer.Option(help="directory for bench.json, bench.md and bench.png")] = None,
+    json: Json = False,
+) -> None:
+    """Measure gruvy's engines beside torch, ONNX Runtime, OpenVINO, JAX and oneDNN, as far as they are installed."""
+    from gruvy.cli.bench import run
+
+    run(mode or [], shape or [], cell, engine or [], threads, repeats, out, json)
+
+
+@app.command()
 def doctor(json: Json = False) -> None:
     """Say what this installation has, what is missing and what that costs."""
     from gruvy.cli.doctor import show

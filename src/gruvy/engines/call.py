@@ -21,10 +21,12 @@ class Options:
     Attributes:
         record_gates: return every named gate at every step.
         training: normalisers use the batch's statistics.
+        recompute: keep little for the backward pass, which computes the rest again.
     """
 
     record_gates: bool = False
     training: bool = False
+    recompute: bool = False
 
 
 @dataclass(frozen=True)

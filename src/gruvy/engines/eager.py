@@ -180,6 +180,8 @@ class EagerEngine:
         """Everything of floating point."""
         if not dtype.is_floating_point:
             return False, f"{dtype} is not a floating-point type"
+        if options.recompute:
+            return False, "it keeps every value for the backward pass, and recompute was asked for"
         return True, "runs every cell on every device"
 
     def run(self, call: Call, normalised: Mapping[str, Tensor] | None = None) -> Result:

@@ -26,6 +26,8 @@ class FrameworkEngine:
         """The equations of `gru`, `elman` and `lstm`, under whatever name, without recorded gates."""
         if cell.key not in _KERNELS:
             return False, "torch has kernels for the equations of gru, elman and lstm only"
+        if options.recompute:
+            return False, "torch's kernels keep every value for the backward pass, and recompute was asked for"
         if options.record_gates:
             return False, "torch's kernels do not give their gates out"
         if not dtype.is_floating_point:

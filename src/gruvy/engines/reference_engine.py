@@ -23,6 +23,8 @@ class ReferenceEngine:
             return False, f"it computes with NumPy on the CPU, and the parameters are on {device}"
         if options.record_gates:
             return False, "it does not record gates"
+        if options.recompute:
+            return False, "it keeps every value for the backward pass, and recompute was asked for"
         if cell.normalisers and options.training:
             return False, "it does not keep the running statistics of a normaliser in training"
         return True, "runs every cell on the CPU, slowly"

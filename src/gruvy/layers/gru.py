@@ -22,19 +22,19 @@ class GRU(Recurrent):
     Args:
         input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype: as torch.
         engine: `"auto"`, or the name of an engine.
-        learn_initial_state, recurrent_init: as `gruvy.Recurrent`.
+        learn_initial_state, recurrent_init, recompute: as `gruvy.Recurrent`.
     """
 
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, batch_first: bool = False,
         dropout: float = 0.0, bidirectional: bool = False, device: torch.device | str | None = None,
         dtype: torch.dtype | None = None, *, engine: str = "auto", learn_initial_state: bool = False,
-        recurrent_init: str = "uniform",
+        recurrent_init: str = "uniform", recompute: bool = False,
     ):  # fmt: skip
         super().__init__(
             gru, input_size, hidden_size, num_layers, bias=bias, batch_first=batch_first, dropout=dropout,
             bidirectional=bidirectional, engine=engine, learn_initial_state=learn_initial_state,
-            recurrent_init=recurrent_init, device=device, dtype=dtype,
+            recurrent_init=recurrent_init, recompute=recompute, device=device, dtype=dtype,
         )  # fmt: skip
 
     def forward(  # type: ignore[override]

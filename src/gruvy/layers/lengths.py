@@ -28,7 +28,8 @@ def check_lengths(lengths: Sequence[int] | np.ndarray | Tensor, batch: int, step
             f"lengths is {given.dtype} of shape {tuple(given.shape)}; expected {batch} whole numbers, one for each "
             "sequence of the batch"
         )
-    if batch and (int(given.min()) < 0 or int(given.max()) > steps):
+    # torch.compile cannot branch on values; the compiled kernel, which it runs, looks at them itself
+    if batch and not torch.compiler.is_compiling() and (int(given.min()) < 0 or int(given.max()) > steps):
         raise BadInput(
             f"lengths run from {int(given.min())} to {int(given.max())}, but the input has {steps} steps; "
             f"give lengths between 0 and {steps}, or check that batch_first says how the input is laid out"

@@ -28,6 +28,7 @@ from gruvy.language.cell import units
 from gruvy.language.graph import Size
 from gruvy.layers.checks import check_settings
 from gruvy.layers.lengths import check_lengths
+from gruvy.layers.stepping import thin_stepper
 
 States = Tensor | tuple[Tensor, ...]
 
@@ -51,6 +52,7 @@ class Recurrent(nn.Module):
         learn_initial_state: initial states are parameters (they begin at the cell's initial values).
         recurrent_init: `"uniform"` as torch, or `"orthogonal"` for the square recurrent matrices.
         output_size: adds the output projection y = V h + c.
+        recompute: training keeps the states of some steps only and computes the rest again: less memory, more time.
         device, dtype: of the parameters.
 
     Raises:
@@ -61,12 +63,14 @@ class Recurrent(nn.Module):
         self, cell: Cell, input_size: int, hidden_size: int, num_layers: int = 1, *, bias: bool = True,
         batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, engine: str = "auto",
         learn_initial_state: bool = False, recurrent_init: str = "uniform", output_size: int | None = None,
-        device: torch.device | str | None = None, dtype: torch.dtype | None = None,
+        recompute: bool = False, device: torch.device | str | None = None, dtype: torch.dtype | None = None,
     ):  # fmt: skip
         super().__init__()
         check_settings(cell, input_size, hidden_size, num_layers, dropout, recurrent_init, bidirectional, output_size)
         check_name(engine)
         self.cell, self.engine = cell, engine
+        self.recompute = recompute
+        self._stepper: Any = None  # prepared at the first step; False when it cannot be
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
         self.learn_initial_state, self.recurrent_init = learn_initial_state, recurrent_init
@@ -146,6 +150,14 @@ class Recurrent(nn.Module):
         Raises:
             BadInput: the layer is bidirectional (the second direction begins at the end).
         """
+        thin = states is not None and self._stepper is not False and not torch.is_grad_enabled()
+        if thin and not torch.compiler.is_compiling():
+            stepped = self._stepper is not None and self._stepper(x, states, self._parameters)
+            if stepped is False:  # not prepared, or the parameters have moved since
+                self._stepper = thin_stepper(self)
+                stepped = self._stepper and self._stepper(x, states, self._parameters)
+            if stepped:
+                return stepped
         if self.bidirectional:
             raise BadInput("a bidirectional layer cannot run step by step: its second direction begins at the end")
         now = [x] if isinstance(x, Tensor) else list(x)
@@ -159,7 +171,9 @@ class Recurrent(nn.Module):
     def explain(self) -> str:
         """What runs on the parameters' device, and why the other engines do not."""
         like = next(self.parameters(), torch.empty(0))
-        return explain(self.engine, self.cell, like.device, like.dtype, Options(training=self.training))
+        return explain(
+            self.engine, self.cell, like.device, like.dtype, Options(training=self.training, recompute=self.recompute)
+        )
 
     def reset_parameters(self) -> None:
         """Draw the parameters anew: uniform in ±1/√hidden_size as torch, except where cell or layer say otherwise."""
@@ -330,7 +344,7 @@ class Recurrent(nn.Module):
         record_gates: bool,
     ) -> Result:  # fmt: skip
         like = sequences[0]
-        options = Options(record_gates=record_gates, training=self.training)
+        options = Options(record_gates=record_gates, training=self.training, recompute=self.recompute)
         engine = choose(self.engine, self.cell, like.device, like.dtype, options)
         as_they_are = engine.takes_lengths and not self.cell.normalisers
         backwards = bool(suffix) and not as_they_are

@@ -21,6 +21,8 @@ enum Storage : int {
     SUM,        // the gradient of a parameter: summed over all rows
 };
 
+constexpr int kScalar = 0;  // the domain of single numbers; a vector that has one unit is none of them
+
 struct Array {
     int storage;
     int index;   // which of its kind

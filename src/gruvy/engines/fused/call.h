@@ -15,6 +15,7 @@ struct Tensor {  // strides in elements; the units of a row are contiguous
 template <class T>
 struct Call {
     int threads, steps, batch;
+    int first, last;              // the steps that are run, of all, as each sequence counts them
     const std::int64_t* lengths;  // null when all steps of all sequences are real
     bool reverse;                 // each sequence from its own end
     bool recording;

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from gruvy.engines.call import Call, Options, Result
 from gruvy.engines.eager import normalised
 from gruvy.engines.fused.kernel import DTYPES, kernel
 from gruvy.engines.fused.operator import recurrence
+from gruvy.engines.fused.passes import EVERYTHING, NOTHING
 from gruvy.errors import EngineError
 from gruvy.language.cell import Cell
 
@@ -35,9 +38,11 @@ class FusedEngine:
         """Run the kernel."""
         inputs = [*call.inputs, *normalised(call)] if call.normalisers else list(call.inputs)
         parameters = list(call.parameters.values())
-        saving = torch.is_grad_enabled() and any(t.requires_grad for t in (*inputs, *call.states, *parameters))
+        saving = NOTHING
+        if torch.is_grad_enabled() and any(t.requires_grad for t in (*inputs, *call.states, *parameters)):
+            saving = max(1, math.isqrt(call.steps)) if call.options.recompute else EVERYTHING
         output, *rest = recurrence(
-            call.cell.key, call.sizes["I"], call.sizes["H"], inputs, list(call.states), parameters, call.lengths,
+            call.cell.key, [call.sizes["I"], call.sizes["H"]], inputs, list(call.states), parameters, call.lengths,
             call.reverse, call.options.record_gates, saving,
         )  # fmt: skip
         count = len(call.states)

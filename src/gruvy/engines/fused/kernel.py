@@ -5,13 +5,11 @@ from __future__ import annotations
 import ctypes
 import importlib
 import threading
-from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from gruvy.engines.fused import compiler
 from gruvy.engines.fused.plan import Plan, plan
@@ -88,62 +86,38 @@ class Kernel:
             found[dtype] = function()
         return found
 
-    def sizes(self, input_size: int, hidden_size: int) -> dict[Size, int]:
-        """The units of `"I"` and `"H"`."""
-        return {"I": input_size, "H": hidden_size}
-
-    def units(self, sizes: dict[Size, int]) -> list[int]:
+    @lru_cache(maxsize=64)  # noqa: B019 - kernels live as long as the process
+    def units(self, input_size: int, hidden_size: int) -> tuple[int, ...]:
         """The units of every size in the plan."""
-        return [units(size, sizes) for size in self.plan.sizes]
+        sizes: dict[Size, int] = {"I": input_size, "H": hidden_size}
+        return tuple(units(size, sizes) for size in self.plan.sizes)
 
-    def saved_elements(self, rows: int, sizes: dict[Size, int], itemsize: int) -> int:
+    @lru_cache(maxsize=64)  # noqa: B019
+    def places(self, input_size: int, hidden_size: int, itemsize: int) -> list[tuple[int, int]]:
+        """For each matrix, then each vector of the plan: the number of its pack, and where it begins there in bytes."""
+        sizes: dict[Size, int] = {"I": input_size, "H": hidden_size}
+        found: dict[str, tuple[int, int]] = {}
+        for number, pack in enumerate(self.cell.packs):
+            row = itemsize * (1 if pack.columns is None else units(pack.columns, sizes))
+            found |= {label: (number, rows.start * row) for label, rows in pack.rows(sizes)}
+        return [found[label] for label in (*self.plan.matrices, *self.plan.vectors)]
+
+    def saved_elements(self, rows: int, input_size: int, hidden_size: int, itemsize: int) -> int:
         """Elements of what the forward pass keeps for `rows` (steps times sequences)."""
         lanes = _ALIGNED // itemsize
+        sizes: dict[Size, int] = {"I": input_size, "H": hidden_size}
         total = 0
         for size in self.plan.saved:
             n = units(size, sizes)
-            total += -(-rows * (n if n == 1 else -(-n // lanes) * lanes) // 16) * 16
+            total += -(-rows * (1 if size == 1 else -(-n // lanes) * lanes) // 16) * 16
         return total
-
-    def pointers(self, parameters: Sequence[Tensor], sizes: dict[Size, int]) -> list[int]:
-        """Addresses of the matrices and vectors, in the plan's order, within the packs that hold them."""
-        address = {}
-        for pack, parameter in zip(self.cell.packs, parameters, strict=True):
-            start, step = (
-                parameter.data_ptr(),
-                parameter.element_size() * (units(pack.columns, sizes) if pack.columns is not None else 1),
-            )
-            for label, rows in pack.rows(sizes):
-                address[label] = start + rows.start * step if start else 0
-        return [address[label] for label in (*self.plan.matrices, *self.plan.vectors)]
-
-    def run(
-        self, backward: bool, dtype: torch.dtype, shape: tuple[int, int], lengths: Tensor | None, reverse: bool,
-        recording: bool, saved: Tensor | None, sizes: dict[Size, int], users: Sequence[Tensor | None],
-        parameters: Sequence[Tensor], gradients: Sequence[Tensor] = (),
-    ) -> None:  # fmt: skip
-        """Run a pass; `users` are the tensors of `call.h`, `(steps, batch, units)` or `(batch, units)`."""
-        arguments = [
-            torch.get_num_threads(), *shape, 0 if lengths is None else lengths.data_ptr(), int(reverse),
-            int(recording), 0 if saved is None else saved.data_ptr(), *self.units(sizes),
-        ]  # fmt: skip
-        for tensor in users:
-            if tensor is None:
-                arguments += (0, 0, 0)
-            elif tensor.dim() == 3:
-                arguments += (tensor.data_ptr(), tensor.stride(0), tensor.stride(1))
-            else:
-                arguments += (tensor.data_ptr(), 0, tensor.stride(0))
-        arguments += self.pointers(parameters, sizes)
-        if backward:
-            arguments += self.pointers(gradients, sizes)
-        runtime().module.run(dtype == torch.float64, self.address[dtype], backward, arguments)
 
 
 _kernels: dict[str, Kernel | EngineError] = {}
 _lock = threading.Lock()
 
 
+@torch.compiler.assume_constant_result  # torch.compile calls it instead of tracing it
 def kernel(cell: Cell) -> Kernel:
     """The kernel of a cell; equal equations share one, and a failure is remembered.
 
@@ -170,12 +144,3 @@ def by_key(key: str) -> Kernel:
     found = _kernels[key]
     assert isinstance(found, Kernel)
     return found
-
-
-def row_major(tensor: Tensor) -> Tensor:
-    """The tensor itself where the units of a row are contiguous; one number everywhere becomes one row."""
-    if tensor.shape[-1] <= 1 or tensor.stride(-1) == 1:
-        return tensor
-    if tensor.numel() and not any(tensor.stride()):
-        return tensor.flatten()[:1].expand(tensor.shape[-1]).contiguous().expand(tensor.shape)
-    return tensor.contiguous()

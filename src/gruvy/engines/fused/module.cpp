@@ -2,6 +2,7 @@
 // It neither includes nor links torch, so one build serves every version.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -24,6 +25,8 @@ namespace {
 struct Library {
     int (*run_float)(const void*, const void*, int) = nullptr;
     int (*run_double)(const void*, const void*, int) = nullptr;
+    int (*step_float)(const void*, const void*) = nullptr;
+    int (*step_double)(const void*, const void*) = nullptr;
     void* (*take)(std::size_t) = nullptr;
     void (*give)(void*) = nullptr;
 } library;
@@ -42,6 +45,8 @@ void load(const std::string& path) {
     auto as = [&](auto& function, const char* name) { function = reinterpret_cast<std::decay_t<decltype(function)>>(symbol(handle, name)); };
     as(library.run_float, "gruvy_run_float");
     as(library.run_double, "gruvy_run_double");
+    as(library.step_float, "gruvy_step_float");
+    as(library.step_double, "gruvy_step_double");
     as(library.take, "gruvy_take");
     as(library.give, "gruvy_give");
 }
@@ -89,7 +94,12 @@ void run(std::uintptr_t address, bool backward, nb::handle arguments, int (*kern
     if (forked) call.threads = 1;
     call.steps = static_cast<int>(read.next());
     call.batch = static_cast<int>(read.next());
+    call.first = static_cast<int>(read.next());
+    call.last = static_cast<int>(read.next());
     call.lengths = read.pointer<const std::int64_t>();
+    for (int b = 0; call.lengths && b < call.batch; ++b)
+        if (call.lengths[b] < 0 || call.lengths[b] > call.steps)
+            throw std::invalid_argument("lengths run outside 0 to " + std::to_string(call.steps) + ", the steps of the input");
     call.reverse = read.next();
     call.recording = read.next();
     call.saved = read.pointer<T>();
@@ -124,7 +134,122 @@ void run(std::uintptr_t address, bool backward, nb::handle arguments, int (*kern
     if (failed) throw std::bad_alloc();
 }
 
-using Bytes = nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>, nb::device::cpu>;
+// One call of a method without arguments, or of a function of one, of torch's.
+nb::object method(nb::handle object, nb::handle name) {
+    PyObject* result = PyObject_CallMethodNoArgs(object.ptr(), name.ptr());
+    if (!result) throw nb::python_error();
+    return nb::steal(result);
+}
+nb::object attribute(nb::handle object, nb::handle name) {
+    PyObject* result = PyObject_GetAttr(object.ptr(), name.ptr());
+    if (!result) throw nb::python_error();
+    return nb::steal(result);
+}
+
+// The steps of one layer: from Python's tensors to the kernel and back with as few calls of Python as there can be.
+// Parameters are read where they are, so that changed ones count; when one has moved, the step is declined.
+class Step {
+  public:
+    // places: for each matrix, then each vector, the parameter it is in and its distance from its start, in bytes.
+    Step(std::uintptr_t cell, std::vector<int> units, std::vector<std::pair<int, std::ptrdiff_t>> places,
+         std::vector<std::uintptr_t> parameters, bool output_is_state, nb::object dtype, bool is_double, nb::object torch)
+        : cell_(reinterpret_cast<const void*>(cell)), units_(std::move(units)), parameters_(std::move(parameters)),
+          output_is_state_(output_is_state), is_double_(is_double), dtype_(std::move(dtype)),
+          empty_like_(torch.attr("empty_like")), empty_(torch.attr("empty")), threads_(torch.attr("get_num_threads")),
+          address_(nb::str("data_ptr")), type_(nb::str("dtype")), shape_(nb::str("shape")),
+          contiguous_(nb::str("is_contiguous")) {
+        for (const auto& [parameter, at] : places) pointers_.push_back(parameters_.at(parameter) + at);
+    }
+
+    // The output and the final states; None for what is not taken, False when a parameter has moved.
+    nb::object run(nb::handle x, nb::handle states, nb::handle parameters) {
+        return is_double_ ? run_as<double>(x, states, parameters) : run_as<float>(x, states, parameters);
+    }
+
+  private:
+    std::uintptr_t address(nb::handle tensor) const {
+        return static_cast<std::uintptr_t>(PyLong_AsUnsignedLongLong(method(tensor, address_).ptr()));
+    }
+    // Whether a tensor has this type, units in its last dimension, and nothing between its rows.
+    bool fits(nb::handle tensor, nb::handle shape, int units) const {
+        const Py_ssize_t n = PyTuple_GET_SIZE(shape.ptr());
+        return n > 0 && PyLong_AsLong(PyTuple_GET_ITEM(shape.ptr(), n - 1)) == units &&
+               attribute(tensor, type_).ptr() == dtype_.ptr() && method(tensor, contiguous_).ptr() == Py_True;
+    }
+    bool unmoved(nb::handle parameters) const {
+        Py_ssize_t at = 0;
+        PyObject *name, *parameter;
+        std::size_t i = 0;
+        while (PyDict_Next(parameters.ptr(), &at, &name, &parameter)) {
+            if (i == parameters_.size() || parameter == Py_None || address(parameter) != parameters_[i]) return false;
+            ++i;
+        }
+        return i == parameters_.size();
+    }
+
+    template <class T>
+    nb::object run_as(nb::handle x, nb::handle states, nb::handle parameters) {
+        const auto& cell = *static_cast<const Cell<T>*>(cell_);
+        if (!unmoved(parameters)) return nb::bool_(false);
+        if (!PyObject_HasAttr(x.ptr(), contiguous_.ptr())) return nb::none();
+        const nb::object shape = attribute(x, shape_);
+        const Py_ssize_t dimensions = PyTuple_GET_SIZE(shape.ptr());
+        if (dimensions < 1 || dimensions > 2 || !fits(x, shape, units_[cell.input[0]])) return nb::none();
+        const long batch = dimensions == 1 ? 1 : PyLong_AsLong(PyTuple_GET_ITEM(shape.ptr(), 0));
+        if (batch < 1 || batch > kBatch) return nb::none();
+        const bool several = PyTuple_Check(states.ptr()) || PyList_Check(states.ptr());
+        if ((several ? PySequence_Fast_GET_SIZE(states.ptr()) : 1) != cell.states) return nb::none();
+
+        std::vector<Tensor<T>> user(cell.inputs + 2 * cell.states + 1 + cell.gates);
+        user[0] = {reinterpret_cast<T*>(address(x)), 0, units_[cell.input[0]]};
+        nb::object finals = several ? nb::steal(PyTuple_New(cell.states)) : nb::object();
+        for (int s = 0; s < cell.states; ++s) {
+            const nb::handle state = several ? nb::handle(PySequence_Fast_GET_ITEM(states.ptr(), s)) : states;
+            const int units = units_[cell.state[s]];
+            if (!PyObject_HasAttr(state.ptr(), contiguous_.ptr())) return nb::none();
+            const nb::object wide = attribute(state, shape_);
+            const Py_ssize_t n = PyTuple_GET_SIZE(wide.ptr());
+            if (n != dimensions + 1 || PyLong_AsLong(PyTuple_GET_ITEM(wide.ptr(), 0)) != 1 || !fits(state, wide, units) ||
+                (n == 3 && PyLong_AsLong(PyTuple_GET_ITEM(wide.ptr(), 1)) != batch))
+                return nb::none();
+            nb::object made = nb::steal(PyObject_CallOneArg(empty_like_.ptr(), state.ptr()));
+            if (!made.is_valid()) throw nb::python_error();
+            user[1 + s] = {reinterpret_cast<T*>(address(state)), 0, units};
+            user[2 + cell.states + s] = {reinterpret_cast<T*>(address(made)), 0, units};
+            if (several) PyTuple_SET_ITEM(finals.ptr(), s, made.release().ptr());
+            else finals = std::move(made);
+        }
+        nb::object output;
+        if (output_is_state_) {
+            output = nb::steal(PyObject_GetItem(several ? PyTuple_GET_ITEM(finals.ptr(), 0) : finals.ptr(), zero_.ptr()));
+            user[1 + cell.states] = user[2 + cell.states];
+        } else {
+            nb::object wanted = nb::steal(PySequence_List(shape.ptr()));
+            wanted[nb::int_(dimensions - 1)] = units_[cell.output];
+            output = empty_(wanted, nb::arg("dtype") = dtype_);
+            user[1 + cell.states] = {reinterpret_cast<T*>(address(output)), 0, units_[cell.output]};
+        }
+        if (!output.is_valid()) throw nb::python_error();
+
+        Call<T> call{};
+        call.threads = forked ? 1 : nb::cast<int>(threads_());
+        call.steps = 1;
+        call.batch = static_cast<int>(batch);
+        call.units = units_.data();
+        call.user = user.data();
+        call.matrix = reinterpret_cast<const T* const*>(pointers_.data());
+        call.vector = call.matrix + cell.matrices;
+        if ((sizeof(T) == 8 ? library.step_double : library.step_float)(&cell, &call)) throw std::bad_alloc();
+        return nb::make_tuple(output, finals);
+    }
+
+    static constexpr long kBatch = 8;  // above, whole sequences of one step are faster
+    const void* cell_;
+    std::vector<int> units_;
+    std::vector<std::uintptr_t> parameters_, pointers_;
+    bool output_is_state_, is_double_;
+    nb::object dtype_, empty_like_, empty_, threads_, address_, type_, shape_, contiguous_, zero_ = nb::int_(0);
+};
 
 // Memory of the pool that goes back to it when the last reference is gone; it holds anything.
 nb::ndarray<std::uint8_t, nb::ndim<1>, nb::device::cpu> take(std::size_t bytes) {
@@ -138,6 +263,12 @@ nb::ndarray<std::uint8_t, nb::ndim<1>, nb::device::cpu> take(std::size_t bytes) 
 
 NB_MODULE(_fused, m) {
     pthread_atfork(nullptr, nullptr, [] { forked = true; });
+    nb::class_<Step>(m, "Step")
+        .def(nb::init<std::uintptr_t, std::vector<int>, std::vector<std::pair<int, std::ptrdiff_t>>,
+                      std::vector<std::uintptr_t>, bool, nb::object, bool, nb::object>())
+        .def("__call__", &Step::run, nb::arg("x"), nb::arg("states"), nb::arg("parameters"))
+        .def("__deepcopy__", [](nb::handle, nb::handle) { return nb::none(); })  // a copy prepares its own
+        .def("__reduce__", [](nb::handle) { return nb::make_tuple(nb::none().type(), nb::make_tuple()); });
     m.def("instruction_sets", &instruction_sets, "What this processor can run, the best first.");
     m.def("load", &load, nb::arg("path"), "Load the library of kernels; OSError-like RuntimeError when it cannot be.");
     m.def("take", &take, nb::arg("bytes"), "Uninitialised memory from the pool, as a DLPack array.");

@@ -1,5 +1,6 @@
 // The functions of the library, built once for each instruction set.
 #include "runtime.h"
+#include "step.h"
 
 namespace gruvy {
 namespace {
@@ -17,6 +18,17 @@ int run(const void* cell, const void* call, bool backward) {
     }
 }
 
+template <class T>
+int step(const void* cell, const void* call) {
+    try {
+        thread_local Step<T> arrays;
+        arrays.run(*static_cast<const Cell<T>*>(cell), *static_cast<const Call<T>*>(call));
+        return 0;
+    } catch (const std::bad_alloc&) {
+        return 1;
+    }
+}
+
 }  // namespace
 }  // namespace gruvy
 
@@ -26,6 +38,12 @@ __attribute__((visibility("default"))) int gruvy_run_float(const void* cell, con
 }
 __attribute__((visibility("default"))) int gruvy_run_double(const void* cell, const void* call, int backward) {
     return gruvy::run<double>(cell, call, backward);
+}
+__attribute__((visibility("default"))) int gruvy_step_float(const void* cell, const void* call) {
+    return gruvy::step<float>(cell, call);
+}
+__attribute__((visibility("default"))) int gruvy_step_double(const void* cell, const void* call) {
+    return gruvy::step<double>(cell, call);
 }
 __attribute__((visibility("default"))) void* gruvy_take(std::size_t bytes) {
     try {

@@ -219,7 +219,7 @@ class Run {
     std::ptrdiff_t row_length(int storage, int domain) const {
         const int n = units(domain), lanes = Vector<T>::lanes;
         switch (storage) {
-            case SAVED: return n == 1 ? 1 : (n + lanes - 1) / lanes * lanes;
+            case SAVED: return domain == kScalar ? 1 : (n + lanes - 1) / lanes * lanes;
             case CHUNK: return padded<T>(n) + 16;  // not a power of two: rows fall into different sets of the cache
             case SCRATCH: return kColumnBlock * kColumns<T>;
             default: return padded<T>(n);
@@ -246,7 +246,6 @@ class Run {
             const int n = units(cell_.vector[v]);
             std::copy(call_.vector[v], call_.vector[v] + n, vector_[v]);
             std::fill(vector_[v] + n, vector_[v] + padded<T>(n), T(0));
-            if (n == 1) std::fill(vector_[v], vector_[v] + lanes, call_.vector[v][0]);
         }
         lds_.resize(pass_.arrays);
         for (int a = 0; a < pass_.arrays; ++a) lds_[a] = pass_.array[a].storage == VECTOR ? 0 : ld(a);
@@ -259,7 +258,7 @@ class Run {
         for (int i = 0; i < cell_.inputs; ++i) bytes += units(cell_.input[i]) * sizeof(T);
         const int rows = std::max(1, (call_.batch + groups_ - 1) / groups_);
         const std::ptrdiff_t fit = kChunkBytes / std::max<std::ptrdiff_t>(1, bytes * rows);
-        chunk_ = std::max(1, std::min<int>(call_.steps, std::max<std::ptrdiff_t>(fit, (kRows + rows - 1) / rows)));
+        chunk_ = std::max(1, std::min<int>(call_.last - call_.first, std::max<std::ptrdiff_t>(fit, (kRows + rows - 1) / rows)));
     }
 
     void find_packs() {
@@ -338,7 +337,7 @@ class Run {
             offset.resize(call_.batch);
             for (int r = 0; r < call_.batch; ++r) offset[r] = geometry_->rank[r] * ld(a);
             saved_base_[pass_.array[a].index] = base;
-            base += (geometry_->start[call_.steps] * ld(a) + 15) / 16 * 16;
+            base += ((geometry_->start[call_.last] - geometry_->start[call_.first]) * ld(a) + 15) / 16 * 16;
         }
     }
     int users() const {
@@ -378,7 +377,7 @@ class Run {
             for (int c = 0; c < units(cell_.vector[v]); ++c) {
                 double total = 0;
                 for (int i = 0; i < groups_ * members_; ++i) total += private_[i].total[at + c];
-                call_.vector_gradient[v][c] = static_cast<T>(total);
+                call_.vector_gradient[v][c] += static_cast<T>(total);
             }
         }
     }
@@ -474,8 +473,8 @@ class Run {
                 const std::ptrdiff_t ld = run.row_length(STATE_OLD, run.cell_.state[s]), slot = group.rows * ld;
                 for (int r = member; r < group.rows; r += run.members_) {
                     const int length = run.geometry_->length[group.first + r];
-                    const int last = (run.backward_ ? group.steps : length) % 3;
-                    const int at = run.backward_ && length == 0 ? 0 : last;
+                    const int from = run.call_.first, until = std::min(run.backward_ ? group.steps : length, run.call_.last);
+                    const int at = length <= from ? 0 : (until - from) % 3;
                     std::copy_n(shared.state_slot[s] + at * slot + r * ld, n,
                                 to.data + run.geometry_->order[group.first + r] * to.row);
                 }
@@ -504,7 +503,7 @@ class Run {
 
         // Points the frame at step t, the s-th that runs.
         void set(int t, int s) {
-            const std::ptrdiff_t start = group.start[t], chunk = group.start[t0], all = run.geometry_->start[t];
+            const std::ptrdiff_t start = group.start[t], chunk = group.start[t0], all = run.geometry_->start[t] - run.geometry_->start[run.call_.first];
             for (const Moving& m : moving) {
                 const Array& array = pass().array[m.array];
                 if (array.storage == USER && array.before >= 0) {
@@ -528,24 +527,25 @@ class Run {
         }
 
         void run_forward() {
-            for (t0 = 0; t0 < group.steps; t0 = t1) {
-                t1 = std::min(t0 + run.chunk_, group.steps);
+            const int last = std::min(group.steps, run.call_.last);
+            for (t0 = run.call_.first; t0 < last; t0 = t1) {
+                t1 = std::min(t0 + run.chunk_, last);
                 meet();
                 products_of_inputs();
                 for (int t = t0; t < t1; ++t) {
-                    set(t, t);
+                    set(t, t - run.call_.first);
                     step(active(t), t);
                 }
             }
         }
 
         void run_backward() {
-            const int threads = run.groups_ * run.members_, steps = run.call_.steps;
-            for (t1 = steps; t1 > 0; t1 = t0) {
-                t0 = std::max(0, t1 - run.chunk_);
+            const int threads = run.groups_ * run.members_, last = std::min(group.steps, run.call_.last);
+            for (t1 = run.call_.last; t1 > run.call_.first; t1 = t0) {
+                t0 = std::max(run.call_.first, t1 - run.chunk_);
                 clear_sums();
                 for (int t = std::min(t1, group.steps) - 1; t >= t0; --t) {
-                    set(t, group.steps - 1 - t);
+                    set(t, last - 1 - t);
                     step(active(t), t);
                 }
                 add_sums();
@@ -751,7 +751,8 @@ class Run {
             } else if (array.storage == CHUNK) {
                 base = run.shared_[g].chunk_slot[array.index] + (other.start[t] - other.start[t0]) * ld;
             } else if (array.storage == SAVED) {
-                base = run.saved_base_[array.index] + run.geometry_->start[t] * ld;
+                base = run.saved_base_[array.index] +
+                       (run.geometry_->start[t] - run.geometry_->start[run.call_.first]) * ld;
                 offset = run.saved_offset_[array.index].data() + other.first;
             } else {  // VECTOR
                 base = run.vector_[array.index];

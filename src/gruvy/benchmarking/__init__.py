@@ -1,0 +1,1 @@
+"""Recurrent layers of several libraries, measured side by side in one process."""
