@@ -24,7 +24,7 @@ from gruvy.engines import (
     without_padding,
 )
 from gruvy.errors import BadInput
-from gruvy.language.cell import units
+from gruvy.language.cell import Pack, units
 from gruvy.language.graph import Size
 from gruvy.layers.checks import check_settings
 from gruvy.layers.lengths import check_lengths
@@ -126,8 +126,8 @@ class Recurrent(nn.Module):
             sequences = [x.transpose(0, 1) for x in sequences]
         steps, batch = sequences[0].shape[:2]
         valid = None if lengths is None else check_lengths(lengths, batch, steps, sequences[0].device)
-        like = next(self.parameters(), sequences[0])
-        sequences = [x.to(like.dtype) for x in sequences]  # what autocast hands on is of another
+        dtype = self._like(sequences[0]).dtype
+        sequences = [x if x.dtype is dtype else x.to(dtype) for x in sequences]  # what autocast hands on is of another
         initial = self._initial_states(states, batch, single, sequences[0])
         output, finals, gates = self._run_layers(sequences, initial, valid, record_gates)
         if self.projection is not None:
@@ -170,7 +170,7 @@ class Recurrent(nn.Module):
 
     def explain(self) -> str:
         """What runs on the parameters' device, and why the other engines do not."""
-        like = next(self.parameters(), torch.empty(0))
+        like = self._like(torch.empty(0))
         return explain(
             self.engine, self.cell, like.device, like.dtype, Options(training=self.training, recompute=self.recompute)
         )
@@ -203,6 +203,13 @@ class Recurrent(nn.Module):
             return self.projection.out_features
         return self._cell_units * self._directions
 
+    def _like(self, otherwise: Tensor) -> Tensor:
+        """A parameter, whose type and device inputs must have; `otherwise` where there is none."""
+        for parameter in self._parameters.values():
+            if parameter is not None:
+                return parameter
+        return next(self.parameters(), otherwise)
+
     @property
     def _cell_units(self) -> int:
         return units(self.cell.graph.output.size, self._sizes(0))
@@ -221,9 +228,11 @@ class Recurrent(nn.Module):
             hidden["I"] = units(self.cell.graph.output.size, hidden) * self._directions
         return hidden
 
-    def _stored(self) -> list:
-        biases = ("bias_ih", "bias_hh")
-        return [pack for pack in self.cell.packs if self.bias or not pack.name.startswith(biases)]
+    def _stores(self, pack: Pack) -> bool:
+        return self.bias or not pack.name.startswith(("bias_ih", "bias_hh"))
+
+    def _stored(self) -> list[Pack]:
+        return [pack for pack in self.cell.packs if self._stores(pack)]
 
     def _add_parameters(self, layer: int, suffix: str, factory: dict[str, Any]) -> None:
         sizes = self._sizes(layer)
@@ -254,13 +263,13 @@ class Recurrent(nn.Module):
                 self.get_parameter(f"initial_{name}_l{layer}{suffix}").fill_(self.cell.init.get(name, 0.0))
 
     def _parameters_of(self, layer: int, suffix: str, like: Tensor) -> dict[str, Tensor]:
-        sizes, stored = self._sizes(layer), self._stored()
-        return {
-            pack.name: getattr(self, f"{pack.name}_l{layer}{suffix}")  # as torch: parametrized and pruned ones too
-            if pack in stored
-            else like.new_zeros(pack.shape(sizes))
-            for pack in self.cell.packs
-        }
+        found = {}
+        for pack in self.cell.packs:
+            if self._stores(pack):
+                found[pack.name] = getattr(self, f"{pack.name}_l{layer}{suffix}")  # parametrized and pruned ones too
+            else:
+                found[pack.name] = like.new_zeros(pack.shape(self._sizes(layer)))
+        return found
 
     # Running
 
@@ -275,7 +284,7 @@ class Recurrent(nn.Module):
                 f"{', '.join(self.cell.inputs)}: give a sequence with one tensor for each"
             )
         layout = "(batch, steps, units)" if self.batch_first else "(steps, batch, units)"
-        like = next(self.parameters(), sequences[0])
+        like = self._like(sequences[0])
         for name, x, width in zip(self.cell.inputs, sequences, wanted, strict=True):
             if x.dim() not in (2, 3) or x.shape[-1] != width or x.shape[:-1] != sequences[0].shape[:-1]:
                 raise BadInput(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor
 
 from gruvy.engines.call import Call, Options, Result
 from gruvy.engines.eager import normalised
 from gruvy.engines.fused.kernel import DTYPES, kernel
-from gruvy.engines.fused.operator import recurrence
-from gruvy.engines.fused.passes import EVERYTHING, NOTHING
+from gruvy.engines.fused.operators import Recurrence, recurrence
+from gruvy.engines.fused.passes import EVERYTHING, NOTHING, Batch, forward
 from gruvy.errors import EngineError
 from gruvy.language.cell import Cell
 
@@ -41,10 +42,30 @@ class FusedEngine:
         saving = NOTHING
         if torch.is_grad_enabled() and any(t.requires_grad for t in (*inputs, *call.states, *parameters)):
             saving = max(1, math.isqrt(call.steps)) if call.options.recompute else EVERYTHING
-        output, *rest = recurrence(
-            call.cell.key, [call.sizes["I"], call.sizes["H"]], inputs, list(call.states), parameters, call.lengths,
-            call.reverse, call.options.record_gates, saving,
-        )  # fmt: skip
-        count = len(call.states)
-        gates = dict(zip(call.cell.graph.gates, rest[count:-1], strict=False)) if call.options.record_gates else {}
+        sizes, states = (call.sizes["I"], call.sizes["H"]), list(call.states)
+        key, record = call.cell.key, call.options.record_gates
+        if not _nothing_watches(inputs[0]):
+            output, *rest = recurrence(
+                key, sizes, inputs, states, parameters, call.lengths, call.reverse, record, saving
+            )[:-1]  # fmt: skip
+        elif saving == NOTHING:
+            batch = Batch(kernel(call.cell), sizes, inputs, states, parameters, call.lengths, call.reverse)
+            output, *rest = forward(batch, record, NOTHING)[:-1]
+        else:
+            counts = len(inputs), len(states)
+            output, *rest = Recurrence.apply(
+                key, sizes, counts, call.lengths, call.reverse, record, saving, *inputs, *states, *parameters
+            )  # fmt: skip
+        count = len(states)
+        gates = dict(zip(call.cell.graph.gates, rest[count:], strict=True)) if record else {}
         return Result(output, tuple(rest[:count]), gates)
+
+
+def _nothing_watches(x: Tensor) -> bool:
+    """Whether a call can go past torch's dispatcher: nothing traces, transforms or stands in for tensors."""
+    return (
+        type(x) is Tensor
+        and not torch.compiler.is_compiling()
+        and not torch._C._len_torch_dispatch_stack()
+        and not torch._C._are_functorch_transforms_active()
+    )

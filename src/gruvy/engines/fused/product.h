@@ -142,6 +142,35 @@ void multiply_transposed(int rows, int depth, const T* a, std::ptrdiff_t lda, co
     }
 }
 
+// Rows become columns, of as many rows as a vector has lanes: each pass interleaves the first half with the second.
+template <class T>
+GRUVY_INLINE void transpose(vec<T> (&x)[Vector<T>::lanes]) {
+    constexpr int lanes = Vector<T>::lanes, half = lanes / 2;
+    mask<T> low, high;
+    for (int i = 0; i < half; ++i) {
+        low[2 * i] = i, low[2 * i + 1] = lanes + i;
+        high[2 * i] = half + i, high[2 * i + 1] = lanes + half + i;
+    }
+#pragma GCC unroll 4
+    for (int pass = 1; pass < lanes; pass *= 2) {
+        vec<T> y[lanes];
+#pragma GCC unroll 8
+        for (int i = 0; i < half; ++i) {
+#if defined(__clang__)
+            for (int k = 0; k < lanes; ++k) {
+                y[2 * i][k] = k % 2 ? x[i + half][k / 2] : x[i][k / 2];
+                y[2 * i + 1][k] = k % 2 ? x[i + half][half + k / 2] : x[i][half + k / 2];
+            }
+#else
+            y[2 * i] = __builtin_shuffle(x[i], x[i + half], low);
+            y[2 * i + 1] = __builtin_shuffle(x[i], x[i + half], high);
+#endif
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes; ++i) x[i] = y[i];
+    }
+}
+
 // One panel of a matrix (rows x columns, row after row) for result = argument * matrix^T: panel[k][j] is
 // matrix[row + j][k]; or, transposed, for argument * matrix: matrix[k][row + j]. Missing columns are 0.
 template <class T>
@@ -157,14 +186,20 @@ void pack(const T* matrix, int rows, int columns, bool transposed, int first, T*
         }
         return;
     }
-    constexpr int block = 16;  // a transposition in pieces that stay in the first cache
-    for (int k0 = 0; k0 < depth; k0 += block) {
-        const int k1 = std::min(k0 + block, depth);
-        for (int j = 0; j < width; ++j) {
-            const T* from = matrix + static_cast<std::ptrdiff_t>(first + j) * columns;
-            for (int k = k0; k < k1; ++k) panel[static_cast<std::ptrdiff_t>(k) * width + j] = j < n ? from[k] : T(0);
+    constexpr int lanes = Vector<T>::lanes;
+    int k = 0;
+    for (; n == width && k + lanes <= depth; k += lanes)
+        for (int j = 0; j < width; j += lanes) {
+            vec<T> square[lanes];
+            for (int i = 0; i < lanes; ++i)
+                square[i] = load<T>(matrix + static_cast<std::ptrdiff_t>(first + j + i) * columns + k);
+            transpose<T>(square);
+            for (int i = 0; i < lanes; ++i) store(panel + static_cast<std::ptrdiff_t>(k + i) * width + j, square[i]);
         }
-    }
+    for (int j = 0; j < width; ++j)
+        for (int i = k; i < depth; ++i)
+            panel[static_cast<std::ptrdiff_t>(i) * width + j] =
+                j < n ? matrix[static_cast<std::ptrdiff_t>(first + j) * columns + i] : T(0);
 }
 
 }  // namespace

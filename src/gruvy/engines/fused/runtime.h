@@ -20,6 +20,7 @@
 #include "call.h"
 #include "memory.h"
 #include "product.h"
+#include "vectorwise.h"
 
 namespace gruvy {
 
@@ -29,7 +30,7 @@ constexpr int kColumnBlock = 2;   // panels between two calls of a pointwise fun
 constexpr int kRowBlock = 48;     //   and rows
 constexpr std::size_t kChunkBytes = 768 * 1024;
 constexpr int kDepthBlock = 192;  // rows of a panel when gradients of matrices are summed
-constexpr double kWorkPerThread = 60e3;  // multiplications a step for which a further thread pays
+constexpr double kWorkPerThread = 40e3;  // multiplications a step for which a further thread pays
 
 class Barrier {
   public:
@@ -45,7 +46,7 @@ class Barrier {
 #if defined(__x86_64__)
             __builtin_ia32_pause();
 #endif
-            if (spins > 4000) sched_yield();  // another program may have the core this waits for
+            if (spins > 300) sched_yield();  // another program may have the core this waits for
         }
     }
 
@@ -279,7 +280,7 @@ class Run {
             for (int b = pass_.stage[s].first; b < pass_.stage[s].last; ++b)
                 products = std::max(products, pass_.block[b].last);
         want(pass_.before, pass_.befores);
-        want(pass_.product, products);
+        if (call_.batch > 1) want(pass_.product, products);  // a single sequence reads the matrices as they are
         want(pass_.after, pass_.afters);
     }
 
@@ -569,10 +570,11 @@ class Run {
         void block(const Block<T>& block, int rows, bool from_end) {
             const auto [first, last] = share(block.domain);
             const int width = kColumns<T>, units = run.units(block.domain);
-            const int count = (last - first + kColumnBlock - 1) / kColumnBlock;
+            const int together = rows == 1 ? kRowBlock * kColumnBlock : kColumnBlock;
+            const int count = (last - first + together - 1) / together;
             for (int i = 0; i < count; ++i) {
-                const int j0 = first + (from_end ? count - 1 - i : i) * kColumnBlock;
-                const int j1 = std::min(j0 + kColumnBlock, last);
+                const int j0 = first + (from_end ? count - 1 - i : i) * together;
+                const int j1 = std::min(j0 + together, last);
                 const int c0 = j0 * width, c1 = std::min(j1 * width, units);
                 for (int r0 = 0; r0 < rows; r0 += kRowBlock) {
                     const int r1 = std::min(r0 + kRowBlock, rows);
@@ -583,6 +585,22 @@ class Run {
         }
 
         void product(const Product& product, int r0, int r1, int c0, int j0, int j1) {
+            if (r1 - r0 == 1) {
+                const Array& result = pass().array[product.result];
+                if (result.storage == SCRATCH)
+                    own.p[product.result] = own.scratch_slot[result.index] - r0 * run.lds_[product.result] - c0;
+                const T* a = own.p[product.argument] + r0 * run.lds_[product.argument];
+                T* c = own.p[product.result] + r0 * run.lds_[product.result];
+                const int first = j0 * kColumns<T>, last = std::min(j1 * kColumns<T>, run.units(result.domain));
+                const T* matrix = run.call_.matrix[product.matrix];
+                const int rows = run.units(run.cell_.rows[product.matrix]);
+                const int columns = run.units(run.cell_.columns[product.matrix]);
+                if (product.transposed)
+                    combine<T>(matrix, rows, columns, a, first, last, c);
+                else
+                    dots<T>(matrix, columns, a, first, last, c);
+                return;
+            }
             const Pack& pack = run.packs_[run.pack_of_[2 * product.matrix + product.transposed]];
             const int depth = static_cast<int>(pack.size / kColumns<T>);
             const Array& result = pass().array[product.result];

@@ -63,32 +63,53 @@ torch.library.register_fake(f"{_NAME}_backward", _backward_fake, lib=_LIBRARY)
 def _remember(ctx, inputs, output) -> None:
     cell, sizes, sequences, states, parameters, lengths, reverse, recording, saving = inputs
     ctx.settings = (cell, sizes, reverse, recording, saving)
-    ctx.counts = len(sequences), len(states), len(parameters)
-    lengths = () if lengths is None else (lengths,)
-    ctx.save_for_backward(*sequences, *states, *parameters, output[0], output[-1], *lengths)
+    ctx.counts = len(sequences), len(states)
+    ctx.save_for_backward(lengths, output[0], output[-1], *sequences, *states, *parameters)
     ctx.set_materialize_grads(False)
 
 
 def _gradients(ctx, grads):
-    cell, sizes, reverse, recording, saving = ctx.settings
-    n_inputs, n_states, _ = ctx.counts
-    saved = ctx.saved_tensors
-    *tensors, output, kept = saved[: sum(ctx.counts) + 2]
-    lengths = next(iter(saved[sum(ctx.counts) + 2 :]), None)
-    inputs, states = tensors[:n_inputs], tensors[n_inputs : n_inputs + n_states]
-    parameters = tensors[n_inputs + n_states :]
-    if torch.is_grad_enabled() or any(g is not None for g in grads[1 + n_states : -1]):
-        batch = _batch(cell, sizes, inputs, states, parameters, lengths, reverse)
-        found = _eager_gradients(batch, recording, grads[:-1])
-    else:
-        wanted = [x.requires_grad for x in inputs]
-        found = torch.ops.gruvy.recurrence_backward(
-            cell, sizes, inputs, states, parameters, lengths, reverse, saving, output, kept, grads[0],
-            list(grads[1 : 1 + n_states]), wanted,
-        )  # fmt: skip
-        found = [d if t.requires_grad else None for t, d in zip(tensors, found, strict=True)]
+    found = _flow(ctx, grads[:-1], _backward_operator)
+    n_inputs, n_states = ctx.counts
     return (None, None, found[:n_inputs], found[n_inputs : n_inputs + n_states], found[n_inputs + n_states :],
             None, None, None, None)  # fmt: skip
+
+
+def _backward_operator(batch: Batch, output, kept, saving, grad_output, grad_states, wanted):
+    return torch.ops.gruvy.recurrence_backward(
+        batch.kernel.cell.key, batch.sizes, batch.inputs, batch.states, batch.parameters, batch.lengths, batch.reverse,
+        saving, output, kept, grad_output, grad_states, wanted,
+    )  # fmt: skip
+
+
+def _flow(ctx, grads, run) -> list[Tensor | None]:
+    """Gradients of the tensors that `_remember` saved, from those of output, final states and gates."""
+    cell, sizes, reverse, recording, saving = ctx.settings
+    n_inputs, n_states = ctx.counts
+    lengths, output, kept, *tensors = ctx.saved_tensors
+    states, parameters = tensors[n_inputs : n_inputs + n_states], tensors[n_inputs + n_states :]
+    batch = _batch(cell, sizes, tensors[:n_inputs], states, parameters, lengths, reverse)
+    if torch.is_grad_enabled() or any(g is not None for g in grads[1 + n_states :]):
+        return _eager_gradients(batch, recording, grads)
+    wanted = [x.requires_grad for x in batch.inputs]
+    found = run(batch, output, kept, saving, grads[0], list(grads[1 : 1 + n_states]), wanted)
+    return [d if t.requires_grad else None for t, d in zip(tensors, found, strict=True)]
+
+
+class Recurrence(torch.autograd.Function):
+    """What the operator does, where nothing but autograd looks on: with less ceremony around short sequences."""
+
+    @staticmethod
+    def forward(ctx, cell, sizes, counts, lengths, reverse, recording, saving, *tensors):
+        n_inputs, n_states = counts
+        split = tensors[:n_inputs], tensors[n_inputs : n_inputs + n_states], tensors[n_inputs + n_states :]
+        results = forward(_batch(cell, sizes, *split, lengths, reverse), recording, saving)
+        _remember(ctx, (cell, sizes, *split, lengths, reverse, recording, saving), results)
+        return tuple(results[:-1])
+
+    @staticmethod
+    def backward(ctx, *grads):
+        return None, None, None, None, None, None, None, *_flow(ctx, grads, backward)
 
 
 def _eager_gradients(batch: Batch, recording: bool, grads) -> list[Tensor | None]:
