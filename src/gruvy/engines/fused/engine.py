@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -29,9 +31,12 @@ class FusedEngine:
             return False, f"it computes on the CPU, and the parameters are on {device}"
         if dtype not in DTYPES:
             return False, f"it computes in float32 and float64, and the parameters are {str(dtype).split('.')[1]}"
+        if not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
+            return False, "transforms of torch.func need plain torch calls"
         try:
             kernel(cell)
         except EngineError as error:
+            _say_once(str(error))
             return False, str(error)
         return True, "its kernel is compiled"
 
@@ -59,6 +64,11 @@ class FusedEngine:
         count = len(states)
         gates = dict(zip(call.cell.graph.gates, rest[count:], strict=True)) if record else {}
         return Result(output, tuple(rest[:count]), gates)
+
+
+@cache
+def _say_once(reason: str) -> None:
+    warnings.warn(f"a slower engine runs: {reason}", stacklevel=5)
 
 
 def _nothing_watches(x: Tensor) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib
+import os
 import threading
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -24,7 +25,7 @@ _ALIGNED = 64  # bytes; rows of saved values are padded to the widest vector
 
 
 class Runtime:
-    """The compiled extension with the library for this processor.
+    """The compiled extension with the library for this processor: the best it runs, or GRUVY_INSTRUCTION_SET.
 
     Raises:
         EngineError: there is none; the message says why.
@@ -38,10 +39,16 @@ class Runtime:
                 f"gruvy was installed without its compiled kernels ({error}); install it where a C++ compiler is"
             ) from None
         folder = Path(str(self.module.__file__)).parent
-        built = {s: folder / f"libgruvy_{s}.so" for s in self.module.instruction_sets()}
-        found = [(s, path) for s, path in built.items() if path.is_file()]
+        runs = self.module.instruction_sets()
+        wanted = os.environ.get("GRUVY_INSTRUCTION_SET")
+        found = [
+            (s, path) for s in runs if wanted in (None, s) and (path := folder / f"libgruvy_{s}.so").is_file()
+        ]  # fmt: skip
         if not found:
-            raise EngineError(f"gruvy has no kernels for this processor (it runs {', '.join(built) or 'none known'})")
+            asked = f"GRUVY_INSTRUCTION_SET asks for {wanted}; " if wanted else ""
+            raise EngineError(
+                f"{asked}gruvy has no kernels for this processor (it runs {', '.join(runs) or 'none known'})"
+            )
         self.instruction_set, path = found[0]
         self.library = ctypes.CDLL(str(path))
         self.module.load(str(path))

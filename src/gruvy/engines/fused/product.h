@@ -166,7 +166,7 @@ GRUVY_INLINE void transpose(vec<T> (&x)[Vector<T>::lanes]) {
             y[2 * i + 1] = __builtin_shuffle(x[i], x[i + half], high);
 #endif
         }
-#pragma GCC unroll 16
+#pragma GCC unroll 8
         for (int i = 0; i < lanes; ++i) x[i] = y[i];
     }
 }
