@@ -20,7 +20,6 @@ from gruvy.language.cell import Cell, units
 from gruvy.language.graph import Size
 
 DTYPES = {torch.float32: "float", torch.float64: "double"}
-_FLAGS = ("-fno-tree-pre", "-fno-gcse")  # without these, registers spill in inner loops
 _ALIGNED = 64  # bytes; rows of saved values are padded to the widest vector
 
 
@@ -80,7 +79,7 @@ class Kernel:
         name = symbol(self.cell)
         if hasattr(found.library, f"{name}_float"):
             return found.library, name
-        flags = (f"-march={found.instruction_set}", *_FLAGS)
+        flags = [f"-march={found.instruction_set}"]
         return ctypes.CDLL(str(compiler.library(self.cell.name, source(self.cell), flags))), SYMBOL
 
     @cached_property

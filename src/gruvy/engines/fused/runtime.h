@@ -5,7 +5,9 @@
 // by falling length, so the ones still running at a step are its first rows, and no work is done on padding.
 #pragma once
 
+#ifdef _OPENMP
 #include <omp.h>
+#endif
 #include <sched.h>
 
 #include <algorithm>
@@ -147,9 +149,9 @@ class Run {
         prepare(threads);
         threads = groups_ * members_;
         bool came = true;
-        if (threads == 1) {
-            work(0);
-        } else {
+        if (threads == 1) work(0);
+#ifdef _OPENMP
+        if (threads > 1) {
 #pragma omp parallel num_threads(threads)
             {
                 if (omp_get_num_threads() == threads)
@@ -158,6 +160,7 @@ class Run {
                     came = false;
             }
         }
+#endif
         if (came && backward_) give_vector_gradients();
         return came;
     }
@@ -165,7 +168,11 @@ class Run {
     int useful_threads() const {
         double work = 0;
         for (int m = 0; m < cell_.matrices; ++m) work += double(units(cell_.rows[m])) * units(cell_.columns[m]);
+#ifdef _OPENMP
         const int threads = std::min<double>(call_.threads, work * call_.batch / kWorkPerThread);
+#else
+        const int threads = 1;
+#endif
         return std::max(1, pass_.reduces ? std::min(threads, call_.batch) : threads);
     }
 
