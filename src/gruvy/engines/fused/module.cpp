@@ -155,10 +155,11 @@ class Step {
          std::vector<std::uintptr_t> parameters, bool output_is_state, nb::object dtype, bool is_double, nb::object torch)
         : cell_(reinterpret_cast<const void*>(cell)), units_(std::move(units)), parameters_(std::move(parameters)),
           output_is_state_(output_is_state), is_double_(is_double), dtype_(std::move(dtype)),
-          empty_like_(torch.attr("empty_like")), empty_(torch.attr("empty")), threads_(torch.attr("get_num_threads")),
+          empty_like_(torch.attr("empty_like")), empty_(torch.attr("empty")), threads_(torch.attr("get_num_threads")), tensor_(torch.attr("Tensor")),
           address_(nb::str("data_ptr")), type_(nb::str("dtype")), shape_(nb::str("shape")),
           contiguous_(nb::str("is_contiguous")) {
         for (const auto& [parameter, at] : places) pointers_.push_back(parameters_.at(parameter) + at);
+        for (int n : units_) large_ = large_ || n > kOneThread;
     }
 
     // The output and the final states; None for what is not taken, False when a parameter has moved.
@@ -167,6 +168,7 @@ class Step {
     }
 
   private:
+    bool is_tensor(nb::handle object) const { return reinterpret_cast<PyObject*>(Py_TYPE(object.ptr())) == tensor_.ptr(); }
     std::uintptr_t address(nb::handle tensor) const {
         return static_cast<std::uintptr_t>(PyLong_AsUnsignedLongLong(method(tensor, address_).ptr()));
     }
@@ -191,7 +193,7 @@ class Step {
     nb::object run_as(nb::handle x, nb::handle states, nb::handle parameters) {
         const auto& cell = *static_cast<const Cell<T>*>(cell_);
         if (!unmoved(parameters)) return nb::bool_(false);
-        if (!PyObject_HasAttr(x.ptr(), contiguous_.ptr())) return nb::none();
+        if (!is_tensor(x)) return nb::none();
         const nb::object shape = attribute(x, shape_);
         const Py_ssize_t dimensions = PyTuple_GET_SIZE(shape.ptr());
         if (dimensions < 1 || dimensions > 2 || !fits(x, shape, units_[cell.input[0]])) return nb::none();
@@ -206,7 +208,7 @@ class Step {
         for (int s = 0; s < cell.states; ++s) {
             const nb::handle state = several ? nb::handle(PySequence_Fast_GET_ITEM(states.ptr(), s)) : states;
             const int units = units_[cell.state[s]];
-            if (!PyObject_HasAttr(state.ptr(), contiguous_.ptr())) return nb::none();
+            if (!is_tensor(state)) return nb::none();
             const nb::object wide = attribute(state, shape_);
             const Py_ssize_t n = PyTuple_GET_SIZE(wide.ptr());
             if (n != dimensions + 1 || PyLong_AsLong(PyTuple_GET_ITEM(wide.ptr(), 0)) != 1 || !fits(state, wide, units) ||
@@ -232,7 +234,7 @@ class Step {
         if (!output.is_valid()) throw nb::python_error();
 
         Call<T> call{};
-        call.threads = forked ? 1 : nb::cast<int>(threads_());
+        call.threads = forked || !large_ ? 1 : nb::cast<int>(threads_());
         call.steps = 1;
         call.batch = static_cast<int>(batch);
         call.units = units_.data();
@@ -243,12 +245,13 @@ class Step {
         return nb::make_tuple(output, finals);
     }
 
+    static constexpr int kOneThread = 96;  // units for which more threads are never worth asking for
     static constexpr long kBatch = 8;  // above, whole sequences of one step are faster
     const void* cell_;
     std::vector<int> units_;
     std::vector<std::uintptr_t> parameters_, pointers_;
-    bool output_is_state_, is_double_;
-    nb::object dtype_, empty_like_, empty_, threads_, address_, type_, shape_, contiguous_, zero_ = nb::int_(0);
+    bool output_is_state_, is_double_, large_ = false;
+    nb::object dtype_, empty_like_, empty_, threads_, tensor_, address_, type_, shape_, contiguous_, zero_ = nb::int_(0);
 };
 
 // Memory of the pool that goes back to it when the last reference is gone; it holds anything.
