@@ -14,6 +14,13 @@ from gruvy.language.cell import Cell
 from gruvy.language.graph import Size
 
 
+def transformed() -> bool:
+    """Whether torch.func or forward-mode differentiation is at work, for which only plain torch calls have rules."""
+    if torch.compiler.is_compiling():
+        return False
+    return torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0
+
+
 @dataclass(frozen=True)
 class Options:
     """What a call asks for beyond outputs and states.

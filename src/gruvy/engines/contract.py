@@ -34,7 +34,7 @@ def choose(name: str, cell: Cell, device: torch.device, dtype: torch.dtype, opti
     check_name(name)
     supported, reason = ENGINES[name].supports(cell, device, dtype, options)
     if not supported:
-        raise EngineError(f"engine {name!r} cannot run {cell.name}: {reason}; use engine='auto' or 'eager'")
+        raise EngineError(f"engine {name!r} cannot run {cell.name}: {reason}; use engine='auto' or engine='eager'")
     return ENGINES[name]
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from gruvy.cells import elman, gru, lstm
-from gruvy.engines.call import Call, Options, Result
+from gruvy.engines.call import Call, Options, Result, transformed
 from gruvy.language.cell import Cell
 
 _KERNELS: dict[str, Any] = {gru.key: torch._VF.gru, elman.key: torch._VF.rnn_tanh, lstm.key: torch._VF.lstm}
@@ -26,6 +26,8 @@ class FrameworkEngine:
         """The equations of `gru`, `elman` and `lstm`, under whatever name, without recorded gates."""
         if cell.key not in _KERNELS:
             return False, "torch has kernels for the equations of gru, elman and lstm only"
+        if transformed():
+            return False, "torch.func and forward-mode derivatives need plain torch calls"
         if options.recompute:
             return False, "torch's kernels keep every value for the backward pass, and recompute was asked for"
         if options.record_gates:

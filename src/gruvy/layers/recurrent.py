@@ -150,8 +150,9 @@ class Recurrent(nn.Module):
         Raises:
             BadInput: the layer is bidirectional (the second direction begins at the end).
         """
-        thin = states is not None and self._stepper is not False and not torch.is_grad_enabled()
-        if thin and not torch.compiler.is_compiling():
+        thin = states is not None and self._stepper is not False and self.engine in ("auto", "fused")
+        thin = thin and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        if thin and not self._forward_hooks and not self._forward_pre_hooks:
             stepped = self._stepper is not None and self._stepper(x, states, self._parameters)
             if stepped is False:  # not prepared, or the parameters have moved since
                 self._stepper = thin_stepper(self)

@@ -13,7 +13,7 @@ def thin_stepper(layer: Any) -> Any:
     packs, parameters = layer.cell.packs, list(layer._parameters.values())
     plain = (
         layer.num_layers == 1 and not layer.bidirectional and layer.projection is None and not layer.cell.normalisers
-        and len(layer.cell.inputs) == 1 and len(parameters) == len(packs) and layer.engine in ("auto", "fused")
+        and len(layer.cell.inputs) == 1 and len(parameters) == len(packs)
         and [f"{pack.name}_l0" for pack in packs] == list(layer._parameters)
     )  # fmt: skip
     if not plain or any(p is None for p in parameters):

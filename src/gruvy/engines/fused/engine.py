@@ -9,9 +9,9 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from gruvy.engines.call import Call, Options, Result
+from gruvy.engines.call import Call, Options, Result, transformed
 from gruvy.engines.eager import normalised
-from gruvy.engines.fused.kernel import DTYPES, kernel
+from gruvy.engines.fused.kernel import DTYPES, identity, kernel
 from gruvy.engines.fused.operators import Recurrence, recurrence
 from gruvy.engines.fused.passes import EVERYTHING, NOTHING, Batch, forward
 from gruvy.errors import EngineError
@@ -31,8 +31,8 @@ class FusedEngine:
             return False, f"it computes on the CPU, and the parameters are on {device}"
         if dtype not in DTYPES:
             return False, f"it computes in float32 and float64, and the parameters are {str(dtype).split('.')[1]}"
-        if not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
-            return False, "transforms of torch.func need plain torch calls"
+        if transformed():
+            return False, "torch.func and forward-mode derivatives need plain torch calls"
         try:
             kernel(cell)
         except EngineError as error:
@@ -42,13 +42,16 @@ class FusedEngine:
 
     def run(self, call: Call) -> Result:
         """Run the kernel."""
-        inputs = [*call.inputs, *normalised(call)] if call.normalisers else list(call.inputs)
+        inputs = list(call.inputs)
+        if call.normalisers:
+            with torch.autocast("cpu", enabled=False):
+                inputs += normalised(call)
         parameters = list(call.parameters.values())
         saving = NOTHING
         if torch.is_grad_enabled() and any(t.requires_grad for t in (*inputs, *call.states, *parameters)):
             saving = max(1, math.isqrt(call.steps)) if call.options.recompute else EVERYTHING
         sizes, states = (call.sizes["I"], call.sizes["H"]), list(call.states)
-        key, record = call.cell.key, call.options.record_gates
+        key, record = identity(call.cell), call.options.record_gates
         if not _nothing_watches(inputs[0]):
             output, *rest = recurrence(
                 key, sizes, inputs, states, parameters, call.lengths, call.reverse, record, saving
@@ -72,10 +75,9 @@ def _say_once(reason: str) -> None:
 
 
 def _nothing_watches(x: Tensor) -> bool:
-    """Whether a call can go past torch's dispatcher: nothing traces, transforms or stands in for tensors."""
+    """Whether a call can go past torch's dispatcher: nothing traces it or stands in for tensors."""
     return (
         type(x) is Tensor
         and not torch.compiler.is_compiling()
         and not torch._C._len_torch_dispatch_stack()
-        and not torch._C._are_functorch_transforms_active()
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import importlib
 import os
 import threading
@@ -72,6 +73,7 @@ class Kernel:
     def __init__(self, cell: Cell):
         self.cell: Cell = cell
         self.plan: Plan = plan(cell)
+        self.key = identity(cell)
         self._library, self._symbol = self._find()
 
     def _find(self) -> tuple[ctypes.CDLL, str]:
@@ -99,6 +101,11 @@ class Kernel:
         return tuple(units(size, sizes) for size in self.plan.sizes)
 
     @lru_cache(maxsize=64)  # noqa: B019
+    def parameter_shapes(self, input_size: int, hidden_size: int) -> list[tuple[int, ...]]:
+        """Of the cell's packs."""
+        return [pack.shape({"I": input_size, "H": hidden_size}) for pack in self.cell.packs]
+
+    @lru_cache(maxsize=64)  # noqa: B019
     def places(self, input_size: int, hidden_size: int, itemsize: int) -> list[tuple[int, int]]:
         """For each matrix, then each vector of the plan: the number of its pack, and where it begins there in bytes."""
         sizes: dict[Size, int] = {"I": input_size, "H": hidden_size}
@@ -119,27 +126,36 @@ class Kernel:
         return total
 
 
+@lru_cache(maxsize=256)
+def identity(cell: Cell) -> str:
+    """Equal for cells that one kernel can run: the same computation, with parameters and gates in the same places."""
+    order = {label: i for i, label in enumerate((*plan(cell).matrices, *plan(cell).vectors))}
+    packs = [([(order.get(label), rows) for label, rows in pack.members], pack.columns) for pack in cell.packs]
+    return hashlib.sha256(f"{source(cell)}{packs}".encode()).hexdigest()
+
+
 _kernels: dict[str, Kernel | EngineError] = {}
 _lock = threading.Lock()
 
 
 @torch.compiler.assume_constant_result  # torch.compile calls it instead of tracing it
 def kernel(cell: Cell) -> Kernel:
-    """The kernel of a cell; equal equations share one, and a failure is remembered.
+    """The kernel of a cell; cells of one `identity` share it, and a failure is remembered.
 
     Raises:
         EngineError: as `Kernel`.
     """
-    found = _kernels.get(cell.key)
+    key = identity(cell)
+    found = _kernels.get(key)
     if found is None:
         with _lock:
-            found = _kernels.get(cell.key)
+            found = _kernels.get(key)
             if found is None:
                 try:
                     found = Kernel(cell)
                 except EngineError as error:
                     found = error
-                _kernels[cell.key] = found
+                _kernels[key] = found
     if isinstance(found, EngineError):
         raise found
     return found

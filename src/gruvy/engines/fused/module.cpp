@@ -152,12 +152,12 @@ class Step {
   public:
     // places: for each matrix, then each vector, the parameter it is in and its distance from its start, in bytes.
     Step(std::uintptr_t cell, std::vector<int> units, std::vector<std::pair<int, std::ptrdiff_t>> places,
-         std::vector<std::uintptr_t> parameters, bool output_is_state, nb::object dtype, bool is_double, nb::object torch)
+         std::vector<std::uintptr_t> parameters, nb::object dtype, bool is_double, nb::object torch)
         : cell_(reinterpret_cast<const void*>(cell)), units_(std::move(units)), parameters_(std::move(parameters)),
-          output_is_state_(output_is_state), is_double_(is_double), dtype_(std::move(dtype)),
+          is_double_(is_double), dtype_(std::move(dtype)),
           empty_like_(torch.attr("empty_like")), empty_(torch.attr("empty")), threads_(torch.attr("get_num_threads")), tensor_(torch.attr("Tensor")),
           address_(nb::str("data_ptr")), type_(nb::str("dtype")), shape_(nb::str("shape")),
-          contiguous_(nb::str("is_contiguous")) {
+          contiguous_(nb::str("is_contiguous")), cpu_(nb::str("is_cpu")) {
         for (const auto& [parameter, at] : places) pointers_.push_back(parameters_.at(parameter) + at);
         for (int n : units_) large_ = large_ || n > kOneThread;
     }
@@ -175,7 +175,7 @@ class Step {
     // Whether a tensor has this type, units in its last dimension, and nothing between its rows.
     bool fits(nb::handle tensor, nb::handle shape, int units) const {
         const Py_ssize_t n = PyTuple_GET_SIZE(shape.ptr());
-        return n > 0 && PyLong_AsLong(PyTuple_GET_ITEM(shape.ptr(), n - 1)) == units &&
+        return n > 0 && attribute(tensor, cpu_).ptr() == Py_True && PyLong_AsLong(PyTuple_GET_ITEM(shape.ptr(), n - 1)) == units &&
                attribute(tensor, type_).ptr() == dtype_.ptr() && method(tensor, contiguous_).ptr() == Py_True;
     }
     bool unmoved(nb::handle parameters) const {
@@ -221,17 +221,16 @@ class Step {
             if (several) PyTuple_SET_ITEM(finals.ptr(), s, made.release().ptr());
             else finals = std::move(made);
         }
-        nb::object output;
-        if (output_is_state_) {
-            output = nb::steal(PyObject_GetItem(several ? PyTuple_GET_ITEM(finals.ptr(), 0) : finals.ptr(), zero_.ptr()));
-            user[1 + cell.states] = user[2 + cell.states];
+        nb::object output;  // a tensor of its own: the caller may change it
+        if (units_[cell.output] == units_[cell.input[0]]) {
+            output = nb::steal(PyObject_CallOneArg(empty_like_.ptr(), x.ptr()));
+            if (!output.is_valid()) throw nb::python_error();
         } else {
             nb::object wanted = nb::steal(PySequence_List(shape.ptr()));
             wanted[nb::int_(dimensions - 1)] = units_[cell.output];
             output = empty_(wanted, nb::arg("dtype") = dtype_);
-            user[1 + cell.states] = {reinterpret_cast<T*>(address(output)), 0, units_[cell.output]};
         }
-        if (!output.is_valid()) throw nb::python_error();
+        user[1 + cell.states] = {reinterpret_cast<T*>(address(output)), 0, units_[cell.output]};
 
         Call<T> call{};
         call.threads = forked || !large_ ? 1 : nb::cast<int>(threads_());
@@ -250,8 +249,8 @@ class Step {
     const void* cell_;
     std::vector<int> units_;
     std::vector<std::uintptr_t> parameters_, pointers_;
-    bool output_is_state_, is_double_, large_ = false;
-    nb::object dtype_, empty_like_, empty_, threads_, tensor_, address_, type_, shape_, contiguous_, zero_ = nb::int_(0);
+    bool is_double_, large_ = false;
+    nb::object dtype_, empty_like_, empty_, threads_, tensor_, address_, type_, shape_, contiguous_, cpu_;
 };
 
 // Memory of the pool that goes back to it when the last reference is gone; it holds anything.
@@ -268,7 +267,7 @@ NB_MODULE(_fused, m) {
     pthread_atfork(nullptr, nullptr, [] { forked = true; });
     nb::class_<Step>(m, "Step")
         .def(nb::init<std::uintptr_t, std::vector<int>, std::vector<std::pair<int, std::ptrdiff_t>>,
-                      std::vector<std::uintptr_t>, bool, nb::object, bool, nb::object>())
+                      std::vector<std::uintptr_t>, nb::object, bool, nb::object>())
         .def("__call__", &Step::run, nb::arg("x"), nb::arg("states"), nb::arg("parameters"))
         .def("__deepcopy__", [](nb::handle, nb::handle) { return nb::none(); })  // a copy prepares its own
         .def("__reduce__", [](nb::handle) { return nb::make_tuple(nb::none().type(), nb::make_tuple()); });

@@ -77,7 +77,7 @@ def _gradients(ctx, grads):
 
 def _backward_operator(batch: Batch, output, kept, saving, grad_output, grad_states, wanted):
     return torch.ops.gruvy.recurrence_backward(
-        batch.kernel.cell.key, batch.sizes, batch.inputs, batch.states, batch.parameters, batch.lengths, batch.reverse,
+        batch.kernel.key, batch.sizes, batch.inputs, batch.states, batch.parameters, batch.lengths, batch.reverse,
         saving, output, kept, grad_output, grad_states, wanted,
     )  # fmt: skip
 
@@ -120,12 +120,15 @@ def _eager_gradients(batch: Batch, recording: bool, grads) -> list[Tensor | None
             "a derivative of a gradient runs on the eager engine: kernels have first derivatives", stacklevel=2
         )
     own, packs = len(cell.inputs), [pack.name for pack in cell.packs]
-    with torch.enable_grad():
-        inputs = [x if lengths is None else without_padding(x, lengths) for x in batch.inputs]
+    with torch.enable_grad(), torch.autocast("cpu", enabled=False):
+        # one tensor may stand in several places: each place has a gradient of its own
+        tensors = [t.view_as(t) for t in (*batch.inputs, *batch.states, *batch.parameters)]
+        n, k = len(batch.inputs), len(batch.inputs) + len(batch.states)
+        inputs = [x if lengths is None else without_padding(x, lengths) for x in tensors[:n]]
         inputs = [reverse(x, lengths) for x in inputs] if batch.reverse else inputs
         call = Call(
-            cell, {"I": batch.sizes[0], "H": batch.sizes[1]}, inputs[:own], batch.states,
-            dict(zip(packs, batch.parameters, strict=True)), lengths, {}, Options(record_gates=recording),
+            cell, {"I": batch.sizes[0], "H": batch.sizes[1]}, inputs[:own], tensors[n:k],
+            dict(zip(packs, tensors[k:], strict=True)), lengths, {}, Options(record_gates=recording),
         )  # fmt: skip
         result = EagerEngine().run(call, dict(zip(cell.normalisers, inputs[own:], strict=True)))
         output, *gates = (
@@ -135,7 +138,6 @@ def _eager_gradients(batch: Batch, recording: bool, grads) -> list[Tensor | None
             (r, g) for r, g in zip((output, *result.states, *gates), grads, strict=True)
             if g is not None and r.requires_grad
         ]  # fmt: skip
-        tensors = [*batch.inputs, *batch.states, *batch.parameters]
         wanted = [t for t in tensors if t.requires_grad]
         found = torch.autograd.grad(
             [r for r, _ in pairs], wanted, [g for _, g in pairs], create_graph=again, allow_unused=True

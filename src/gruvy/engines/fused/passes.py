@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gruvy.engines.fused.kernel import Kernel, runtime
+from gruvy.errors import BadInput
 
 NOTHING, EVERYTHING = 0, -1  # what a forward pass may keep; n > 0 keeps the states of every n-th step
 _POOLED = 1 << 16  # elements from which a tensor comes from the pool: fresh memory is dear
@@ -54,7 +55,18 @@ class Batch:
         return len(_windows(steps, saving)) * sum(math.prod(s.shape) for s in self.states) if saving else 0
 
     def laid_out(self) -> Batch:
-        """The same with rows the kernel can read."""
+        """The same with rows the kernel can read.
+
+        Raises:
+            BadInput: a tensor that is not what the cell has: the kernel would read past it.
+        """
+        dtype, shapes = self.inputs[0].dtype, self.kernel.parameter_shapes(*self.sizes)
+        for pack, shape, parameter in zip(self.kernel.cell.packs, shapes, self.parameters, strict=True):
+            if parameter.shape != shape or parameter.dtype is not dtype or not parameter.is_cpu:
+                raise BadInput(
+                    f"the parameter {pack.name} is {parameter.dtype} of shape {tuple(parameter.shape)} on "
+                    f"{parameter.device}; expected {dtype} of shape {shape} on the CPU"
+                )
         lengths = None if self.lengths is None else self.lengths.contiguous()
         return Batch(
             self.kernel, self.sizes, [_row_major(x) for x in self.inputs], [_row_major(s) for s in self.states],

@@ -231,10 +231,10 @@ def _backward(
         else:
             stores.append(Store(flowing, Array("STATE_NEW", states[leaf], leaf.size)))
     reached = {s.array.index for s in stores if s.array.storage == "STATE_NEW"}
-    zero = Node("const")
-    stores += [
-        Store(zero, Array("STATE_NEW", i, leaf.size)) for leaf, i in states.items() if i not in reached
-    ]  # fmt: skip
+    for leaf, i in states.items():
+        if i not in reached:
+            nothing = Node("expand", (Node("const"), leaf), leaf.size)
+            stores.append(Store(nothing, Array("STATE_NEW", i, leaf.size)))
     elementwise = {s.array.index for s in stores if s.array.storage == "USER"}
     started: set[int] = set()
     after.sort(key=lambda product: product.result.index)

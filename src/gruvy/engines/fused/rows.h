@@ -29,6 +29,16 @@ GRUVY_INLINE void store_row(T* to, vec<T> x, Whole) { store(to, x); }
 template <class T>
 GRUVY_INLINE void store_row(T* to, vec<T> x, Part part) { store_part(to, x, part.n); }
 
+// Comparisons: masks where they are computed, 1 or 0 where they are kept.
+template <class T>
+GRUVY_INLINE vec<T> as_number(mask<T> m) { return select(m, splat<T>(1), splat<T>(0)); }
+template <class T>
+GRUVY_INLINE vec<T> as_number(vec<T> x) { return x; }
+template <class T>
+GRUVY_INLINE mask<T> as_mask(mask<T> m) { return m; }
+template <class T>
+GRUVY_INLINE mask<T> as_mask(vec<T> x) { return x > splat<T>(0); }
+
 // What counts in a sum: padding may hold anything.
 template <class T>
 GRUVY_INLINE vec<T> keep(vec<T> x, Whole) { return x; }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import sys
 from collections.abc import Iterable
@@ -23,8 +24,8 @@ SYMBOL = "gruvy_cell"
 
 
 def symbol(cell: Cell) -> str:
-    """What the functions of a cell built ahead of time are called."""
-    return f"{SYMBOL}_{cell.key[:16]}"
+    """What the functions of a cell built ahead of time are called: by what they compute, not by its name."""
+    return f"{SYMBOL}_{hashlib.sha256(source(cell).encode()).hexdigest()[:16]}"
 
 
 def source(cell: Cell, symbol: str = SYMBOL) -> str:
@@ -101,6 +102,10 @@ class _Function:
     def name(self, node: Node) -> str:
         return self.names[node]
 
+    def number_of(self, node: Node) -> str:
+        """A value as a number: a comparison is computed as a mask, and kept as 1 or 0."""
+        return f"as_number<T>({self.name(node)})" if node.op in COMPARISONS else self.name(node)
+
     def array(self, array: Array) -> str:
         self.used[array] = None
         return f"a{self.array_number[array]}"
@@ -123,13 +128,13 @@ class _Function:
     def expression(self, node: Node) -> str:
         if node.op == "const":
             return f"splat<T>({_number(node.value)})"
-        args = [self.name(a) for a in operands(node)]
+        args = [self.number_of(a) for a in operands(node)]
         if node.op in _SIGNS:
             return f"{args[0]} {_SIGNS[node.op]} {args[1]}"
         if node.op == "neg":
             return f"-{args[0]}"
         if node.op == "where":
-            return f"select({', '.join(args)})"
+            return f"select(as_mask<T>({self.name(node.args[0])}), {', '.join(args[1:])})"
         if node.op == "expand":
             return args[0]
         if node.op == "share":
@@ -147,7 +152,7 @@ class _Function:
         """Sum over whole rows; one loop for all vectors of one size."""
         inner, sums = indent + "    ", {node: f"s{len(self.names) + i}" for i, node in enumerate(nodes)}
         for node in nodes:
-            scalars = [f" + {self.name(a)}" for a in node.args if a.size == 1]
+            scalars = [f" + {self.number_of(a)}" for a in node.args if a.size == 1]
             self.lines.append(f"{indent}vec<T> {sums[node]} = splat<T>(0);")
             scalar_sum = "".join(scalars).removeprefix(" + ")
             self.lines.append(f"{indent}const vec<T> {sums[node]}_scalars = {scalar_sum or 'splat<T>(0)'};")
@@ -156,7 +161,7 @@ class _Function:
             before = dict(self.names)
             parts = [(node, a) for node in nodes for a in node.args if a.size == size]
             self.compute(self.closure(a for _, a in parts), inner, scalars=False)
-            self.lines += [f"{inner}{sums[node]} += keep<T>({self.name(a)}, part);" for node, a in parts]
+            self.lines += [f"{inner}{sums[node]} += keep<T>({self.number_of(a)}, part);" for node, a in parts]
             self.names = before
             self.lines.append(f"{indent}}});")
         for node in nodes:
@@ -189,7 +194,7 @@ class _Function:
         self.compute(ready, indent, scalars=True)
 
     def store(self, node: Node, array: Array, when: str, indent: str) -> str:
-        target, value = self.array(array), self.name(node)
+        target, value = self.array(array), self.number_of(node)
         if node.size == 1:
             line = f"{target}[0] {'+=' if array.storage == 'SUM' else '='} {value}[0];"
         elif array.storage == "USER":

@@ -34,5 +34,5 @@ def stepper(cell: Cell, parameters: Sequence[Tensor], input_size: int, hidden_si
     return runtime().module.Step(
         found.address[like.dtype], list(found.units(input_size, hidden_size)),
         found.places(input_size, hidden_size, like.dtype.itemsize), [p.data_ptr() for p in parameters],
-        cell.graph.output is cell.graph.new_states[0], like.dtype, like.dtype == torch.float64, torch,
+        like.dtype, like.dtype == torch.float64, torch,
     )  # fmt: skip
