@@ -11,7 +11,7 @@ from tests.fixtures.small import SMALL, rows, write_csv
 from gruvy.tasks.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "docs/writing-a-cell.md"]
+PAGES = ["README.md", "docs/writing-a-cell.md", "docs/speed.md"]
 
 
 def blocks(page: str, language: str) -> list[str]:
