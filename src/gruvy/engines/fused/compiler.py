@@ -40,6 +40,8 @@ _FLAGS = (
     "-std=c++17", "-shared", "-fPIC", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast",
     "-fvisibility=hidden",
 )  # fmt: skip
+# GCC keeps more values in registers than there are, and puts vectors on the stack within the loops.
+_GCC_FLAGS = ("-fno-tree-pre", "-fno-gcse", "-fno-tree-loop-im", "-fno-move-loop-invariants")
 _SECONDS = 120.0  # what a compilation may take
 
 
@@ -75,7 +77,7 @@ def library(name: str, source: str, flags: Sequence[str]) -> Path:
         CompilerError: there is no compiler, it failed or took too long, or its result cannot be kept or loaded.
     """
     command, version = _compiler()
-    flags = [*_FLAGS, *flags]
+    flags = [*_FLAGS, *(() if "clang" in version else _GCC_FLAGS), *flags]
     headers = {header.name: header.read_text(encoding="utf-8") for header in sorted(_HERE.glob("*.h"))}
     depends_on = [source, headers, command, version, flags, platform.machine()]
     key = hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:32]

@@ -34,7 +34,7 @@ int padded(int columns) {
 // c (+)= a * panel, for ROWS rows of a (depth long) and one panel (depth x kColumns). With few rows the depth is
 // dealt to several accumulators, so that one addition need not wait for the one before.
 template <class T, int ROWS>
-void tile(int depth, const T* a, std::ptrdiff_t lda, const T* panel, T* c, std::ptrdiff_t ldc, bool add) {
+__attribute__((noinline)) void tile(int depth, const T* a, std::ptrdiff_t lda, const T* panel, T* c, std::ptrdiff_t ldc, bool add) {
     constexpr int lanes = Vector<T>::lanes, ways = ROWS == 1 ? 4 : ROWS <= 3 ? 2 : 1;
     vec<T> sum[ways][ROWS][2];
 #pragma GCC unroll 8
@@ -84,7 +84,7 @@ void tile(int depth, const T* a, std::ptrdiff_t lda, const T* panel, T* c, std::
 
 // c += a^T * panel: row i of c is column i of a.
 template <class T, int ROWS>
-void outer(int depth, const T* a, std::ptrdiff_t lda, const T* panel, T* c, std::ptrdiff_t ldc) {
+__attribute__((noinline)) void outer(int depth, const T* a, std::ptrdiff_t lda, const T* panel, T* c, std::ptrdiff_t ldc) {
     constexpr int lanes = Vector<T>::lanes;
     vec<T> sum[ROWS][2];
 #pragma GCC unroll 8

@@ -42,7 +42,7 @@ GRUVY_INLINE void sums(vec<T> (&x)[COUNT], T* to) {
 
 // result[i] = row i of the matrix * x, for rows first..last.
 template <class T>
-void dots(const T* matrix, int columns, const T* x, int first, int last, T* result) {
+__attribute__((noinline)) void dots(const T* matrix, int columns, const T* x, int first, int last, T* result) {
     constexpr int lanes = Vector<T>::lanes, count = 8;
     const int whole = columns / lanes * lanes;
     int i = first;
@@ -83,7 +83,7 @@ GRUVY_INLINE vec<T> load_part_or_whole(const T* from, int n) {
 
 // result[j] = sum over k of x[k] * matrix[k][j], for columns first..last; `first` is a multiple of a vector.
 template <class T>
-void combine(const T* matrix, int rows, int columns, const T* x, int first, int last, T* result) {
+__attribute__((noinline)) void combine(const T* matrix, int rows, int columns, const T* x, int first, int last, T* result) {
     constexpr int lanes = Vector<T>::lanes, count = 8;
     int j = first;
     for (; j + count * lanes <= last; j += count * lanes) {
