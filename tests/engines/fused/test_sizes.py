@@ -1,7 +1,7 @@
 """Any number of steps, sequences, units and threads gives the same numbers, in outputs, states and gradients."""
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -9,10 +9,10 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.engines.fused.threads import threads
-from tests.engines.harness import CELLS, TOLERANCES, assert_agrees, problem
+from tests.engines.harness import CELLS, TOLERANCES, Problem, assert_agrees, problem
 
 import gruvy
-from gruvy.engines import ENGINES
+from gruvy.engines import Options
 
 # The cells whose kernels differ most: stages, reductions, delays, scalars, several inputs and states.
 SHAPED = ["gru", "lstm", "gru_reset_before", "gru_layernorm", "mingru", "elman"]
@@ -30,14 +30,28 @@ def tame(name, steps, batch, inputs, hidden, lengths=None, seed=0):
     return replace(given, parameters={k: p / math.sqrt(hidden) for k, p in given.parameters.items()})
 
 
-def assert_right(given, dtype, count=1):
+def answer(given, dtype, recompute):
+    """What the fused engine makes of it."""
+    if recompute:
+        given = Recomputed(**{field.name: getattr(given, field.name) for field in fields(given)})
+    return given.answer("fused", dtype)
+
+
+class Recomputed(Problem):
+    """A problem whose forward pass keeps little, and whose backward pass computes the rest again."""
+
+    def call(self, dtype=torch.float64, options=None):
+        return super().call(dtype, options or Options(recompute=True))
+
+
+def assert_right(given, dtype, count=1, recompute=False):
     """The fused engine against another one, which computes in float64 from the same numbers."""
     if given.cell.name in NORMALISING and given.sizes["H"] <= 2:
         dtype = torch.float64  # the norm of one or two units divides rounding errors by the root of its epsilon
     given = given.rounded(dtype)
     wanted = given.answer("framework" if given.cell.name in WITH_TORCHS_KERNEL else "eager", torch.float64)
     with threads(count):
-        assert_agrees(given.answer("fused", dtype), wanted, dtype)
+        assert_agrees(answer(given, dtype, recompute), wanted, dtype)
 
 
 def some_lengths(steps, batch, seed=0):
@@ -104,18 +118,30 @@ def test_many_steps(name, count):
     assert_right(tame(name, 257, 8, 33, 64, some_lengths(257, 8)), torch.float32, count)
 
 
+@pytest.mark.parametrize(
+    "shape", [(0, 3, 2, 15), (1, 1, 1, 1), (2, 8, 15, 1), (17, 9, 31, 33), (63, 7, 16, 64)], ids=str
+)
+@pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
+@pytest.mark.parametrize("name", ALL)
+def test_any_cell_recomputed(name, ragged, shape):
+    """Windows of steps: whole ones, a shorter last one, one step, none."""
+    steps, batch, _, _ = shape
+    given = tame(name, *shape, some_lengths(steps, batch) if ragged else None)
+    assert_right(given, DTYPES[steps % 2], 1 + 2 * (steps > 60), recompute=True)
+
+
 UNITS = st.sampled_from([1, 2, 15, 16, 17, 31, 33, 64, 100, 130])
 
 
 @settings(max_examples=60)
 @given(
     st.sampled_from(ALL), st.sampled_from([0, 1, 2, 63, 257]), st.sampled_from([0, 1, 2, 3, 7, 8, 33, 200]),
-    UNITS, UNITS, st.booleans(), st.sampled_from(DTYPES), st.sampled_from(THREADS), st.integers(0, 9),
+    UNITS, UNITS, st.booleans(), st.booleans(), st.sampled_from(DTYPES), st.sampled_from(THREADS), st.integers(0, 9),
 )  # fmt: skip
-def test_any_problem(name, steps, batch, inputs, hidden, ragged, dtype, count, seed):
+def test_any_problem(name, steps, batch, inputs, hidden, ragged, recompute, dtype, count, seed):
     assume(steps * batch * hidden * (inputs + hidden) < 2e7)  # milliseconds
     lengths = some_lengths(steps, batch, seed) if ragged else None
-    assert_right(tame(name, steps, batch, inputs, hidden, lengths, seed), dtype, count)
+    assert_right(tame(name, steps, batch, inputs, hidden, lengths, seed), dtype, count, recompute)
 
 
 LENGTHS = {
@@ -156,8 +182,8 @@ def outcome(net, x, states, lengths, grad):
     return [output.detach(), *(s.detach() for s in finals)], grads
 
 
-def assert_layers_agree(name, x, states, lengths, grad, **how):
-    values, grads = outcome(layer_on("fused", name, **how), x, states, lengths, grad)
+def assert_layers_agree(name, x, states, lengths, grad, recompute=False, **how):
+    values, grads = outcome(layer_on("fused", name, recompute=recompute, **how), x, states, lengths, grad)
     wanted_values, wanted_grads = outcome(layer_on("eager", name, **how), x, states, lengths, grad)
     for got, wanted in zip(values, wanted_values, strict=True):
         near(got, wanted, "value")
@@ -165,6 +191,7 @@ def assert_layers_agree(name, x, states, lengths, grad, **how):
         near(got, wanted, "grad")
 
 
+@pytest.mark.parametrize("recompute", [False, True], ids=["kept", "recomputed"])
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("lengths", [None, [5, 0, 2, 5, 1, 3, 4]], ids=["full", "ragged"])
 @pytest.mark.parametrize(
@@ -176,7 +203,7 @@ def assert_layers_agree(name, x, states, lengths, grad, **how):
     ids=str,
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["gru", "lstm", "gru_layernorm"])
-def test_a_layer(name, how, lengths, count):
+def test_a_layer(name, how, lengths, count, recompute):
     torch.manual_seed(1)
     places = how.get("num_layers", 1) * (2 if how.get("bidirectional") else 1)
     shape = (7, 5) if how.get("batch_first") else (5, 7)
@@ -184,7 +211,7 @@ def test_a_layer(name, how, lengths, count):
     states = [torch.randn(places, 7, 33, dtype=torch.float64, requires_grad=True) for _ in CELLS[name].states]
     grad = torch.randn(*shape, 66 if how.get("bidirectional") else 33, dtype=torch.float64)
     with threads(count):
-        assert_layers_agree(name, x, tuple(states), lengths, grad, **how)
+        assert_layers_agree(name, x, tuple(states), lengths, grad, recompute, **how)
 
 
 def randn(*shape):

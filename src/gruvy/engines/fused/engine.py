@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gruvy.engines.call import Call, Options, Result, transformed
 from gruvy.engines.eager import normalised
-from gruvy.engines.fused.kernel import DTYPES, identity, kernel
+from gruvy.engines.fused.kernel import DTYPES, kernel, key_of
 from gruvy.engines.fused.operators import Recurrence, recurrence
 from gruvy.engines.fused.passes import EVERYTHING, NOTHING, Batch, forward
 from gruvy.errors import EngineError
@@ -51,7 +51,7 @@ class FusedEngine:
         if torch.is_grad_enabled() and any(t.requires_grad for t in (*inputs, *call.states, *parameters)):
             saving = max(1, math.isqrt(call.steps)) if call.options.recompute else EVERYTHING
         sizes, states = (call.sizes["I"], call.sizes["H"]), list(call.states)
-        key, record = identity(call.cell), call.options.record_gates
+        key, record = key_of(call.cell), call.options.record_gates
         if not _nothing_watches(inputs[0]):
             output, *rest = recurrence(
                 key, sizes, inputs, states, parameters, call.lengths, call.reverse, record, saving
@@ -76,8 +76,4 @@ def _say_once(reason: str) -> None:
 
 def _nothing_watches(x: Tensor) -> bool:
     """Whether a call can go past torch's dispatcher: nothing traces it or stands in for tensors."""
-    return (
-        type(x) is Tensor
-        and not torch.compiler.is_compiling()
-        and not torch._C._len_torch_dispatch_stack()
-    )
+    return type(x) is Tensor and not torch.compiler.is_compiling() and not torch._C._len_torch_dispatch_stack()

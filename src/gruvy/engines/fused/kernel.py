@@ -139,6 +139,16 @@ _lock = threading.Lock()
 
 
 @torch.compiler.assume_constant_result  # torch.compile calls it instead of tracing it
+def key_of(cell: Cell) -> str:
+    """What the operators call the kernel of a cell; it is there from now on.
+
+    Raises:
+        EngineError: as `Kernel`.
+    """
+    return kernel(cell).key
+
+
+@torch.compiler.assume_constant_result
 def kernel(cell: Cell) -> Kernel:
     """The kernel of a cell; cells of one `identity` share it, and a failure is remembered.
 

@@ -22,7 +22,6 @@
 #include "call.h"
 #include "memory.h"
 #include "product.h"
-#include "vectorwise.h"
 
 namespace gruvy {
 
@@ -31,6 +30,7 @@ namespace {
 constexpr int kColumnBlock = 2;   // panels between two calls of a pointwise function,
 constexpr int kRowBlock = 48;     //   and rows
 constexpr std::size_t kChunkBytes = 768 * 1024;
+constexpr int kSpins = 300;  // before a thread that waits for another lets others run
 constexpr int kDepthBlock = 192;  // rows of a panel when gradients of matrices are summed
 constexpr double kWorkPerThread = 40e3;  // multiplications a step for which a further thread pays
 
@@ -48,7 +48,7 @@ class Barrier {
 #if defined(__x86_64__)
             __builtin_ia32_pause();
 #endif
-            if (spins > 300) sched_yield();  // another program may have the core this waits for
+            if (spins > kSpins) sched_yield();  // another program may have the core that this waits for
         }
     }
 
@@ -287,7 +287,7 @@ class Run {
             for (int b = pass_.stage[s].first; b < pass_.stage[s].last; ++b)
                 products = std::max(products, pass_.block[b].last);
         want(pass_.before, pass_.befores);
-        if (call_.batch > 1) want(pass_.product, products);  // a single sequence reads the matrices as they are
+        want(pass_.product, products);
         want(pass_.after, pass_.afters);
     }
 
@@ -592,22 +592,6 @@ class Run {
         }
 
         void product(const Product& product, int r0, int r1, int c0, int j0, int j1) {
-            if (r1 - r0 == 1) {
-                const Array& result = pass().array[product.result];
-                if (result.storage == SCRATCH)
-                    own.p[product.result] = own.scratch_slot[result.index] - r0 * run.lds_[product.result] - c0;
-                const T* a = own.p[product.argument] + r0 * run.lds_[product.argument];
-                T* c = own.p[product.result] + r0 * run.lds_[product.result];
-                const int first = j0 * kColumns<T>, last = std::min(j1 * kColumns<T>, run.units(result.domain));
-                const T* matrix = run.call_.matrix[product.matrix];
-                const int rows = run.units(run.cell_.rows[product.matrix]);
-                const int columns = run.units(run.cell_.columns[product.matrix]);
-                if (product.transposed)
-                    combine<T>(matrix, rows, columns, a, first, last, c);
-                else
-                    dots<T>(matrix, columns, a, first, last, c);
-                return;
-            }
             const Pack& pack = run.packs_[run.pack_of_[2 * product.matrix + product.transposed]];
             const int depth = static_cast<int>(pack.size / kColumns<T>);
             const Array& result = pass().array[product.result];

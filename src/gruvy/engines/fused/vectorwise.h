@@ -76,44 +76,5 @@ __attribute__((noinline)) void dots(const T* matrix, int columns, const T* x, in
     }
 }
 
-template <class T>
-GRUVY_INLINE vec<T> load_part_or_whole(const T* from, int n) {
-    return n == Vector<T>::lanes ? load<T>(from) : load_part<T>(from, n);
-}
-
-// result[j] = sum over k of x[k] * matrix[k][j], for columns first..last; `first` is a multiple of a vector.
-template <class T>
-__attribute__((noinline)) void combine(const T* matrix, int rows, int columns, const T* x, int first, int last, T* result) {
-    constexpr int lanes = Vector<T>::lanes, count = 8;
-    int j = first;
-    for (; j + count * lanes <= last; j += count * lanes) {
-        vec<T> sum[count];
-#pragma GCC unroll 8
-        for (int i = 0; i < count; ++i) sum[i] = splat<T>(0);
-        const T* row = matrix + j;
-        for (int k = 0; k < rows; ++k, row += columns) {
-            const vec<T> left = splat<T>(x[k]);
-#pragma GCC unroll 8
-            for (int i = 0; i < count; ++i) sum[i] += left * load<T>(row + i * lanes);
-        }
-#pragma GCC unroll 8
-        for (int i = 0; i < count; ++i) store(result + j + i * lanes, sum[i]);
-    }
-    for (; j < last; j += lanes) {
-        const int n = std::min(lanes, last - j);
-        vec<T> even = splat<T>(0), odd = splat<T>(0);
-        const T* row = matrix + j;
-        int k = 0;
-        for (; k + 2 <= rows; k += 2, row += 2 * static_cast<std::ptrdiff_t>(columns)) {
-            even += splat<T>(x[k]) * load_part_or_whole<T>(row, n);
-            odd += splat<T>(x[k + 1]) * load_part_or_whole<T>(row + columns, n);
-        }
-        if (k < rows) even += splat<T>(x[k]) * load_part_or_whole<T>(row, n);
-        even += odd;
-        if (n == lanes) store(result + j, even);
-        else store_part(result + j, even, n);
-    }
-}
-
 }  // namespace
 }  // namespace gruvy
