@@ -31,10 +31,10 @@ def gradients(net, x, lengths=None):
     return [output.detach(), *torch.autograd.grad(loss, [x, *net.parameters()])]
 
 
-def alone(code, *arguments, seconds=60):
+def alone(code, *arguments, seconds=60, **environment):
     """What a fresh process prints; one that hangs is stopped, and fails."""
     code = f"import torch, gruvy\n{textwrap.dedent(code)}"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | environment
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         env=environment, timeout=seconds, capture_output=True, text=True,
@@ -86,6 +86,18 @@ def test_little_work_stays_on_one_thread():
     print(new_threads(4, lambda: net(x)))
     """
     assert alone(NEW_THREADS + textwrap.dedent(code)) == ["0"]
+
+
+@pytest.mark.parametrize("limit", ["1", "2"])
+def test_fewer_threads_than_torch_says_compute_too(limit):
+    """Where the system, or OpenMP's own limit, gives out no more."""
+    code = """
+    net, x = gruvy.GRU(64, 64, engine="fused").requires_grad_(False), torch.randn(4, 64, 64)
+    wanted, _ = net(x)
+    torch.set_num_threads(4)
+    print(torch.allclose(net(x)[0], wanted, atol=1e-6))
+    """
+    assert alone(code, OMP_THREAD_LIMIT=limit) == ["True"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")

@@ -4,6 +4,7 @@ import copy
 import io
 import subprocess
 import sys
+import textwrap
 
 import pytest
 import torch
@@ -227,20 +228,38 @@ def test_a_mistake_is_refused_as_in_a_whole_sequence(x, state):
             net.step(x, state)
 
 
+def alone(code, *arguments):
+    """What a fresh process prints: a mistake with addresses would end this one."""
+    code = f"import sys, torch, gruvy\n{textwrap.dedent(code)}"
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, f"exit status {done.returncode}: {done.stderr}"
+    return done.stdout.split()
+
+
 @pytest.mark.parametrize("place", ["x", "h"])
 def test_a_tensor_on_another_device_is_refused(place):
-    """In a process of its own: the address of a tensor that is elsewhere ends one."""
     code = """
-import sys, torch, gruvy
-net = gruvy.GRU(3, 4)
-given = {"x": torch.zeros(2, 3), "h": torch.zeros(1, 2, 4)}
-with torch.no_grad():
-    net.step(*given.values())
-    given[sys.argv[1]] = given[sys.argv[1]].to("meta")
-    try:
+    net = gruvy.GRU(3, 4)
+    given = {"x": torch.zeros(2, 3), "h": torch.zeros(1, 2, 4)}
+    with torch.no_grad():
         net.step(*given.values())
-    except (gruvy.errors.GruvyError, RuntimeError):
-        print("refused")
-"""
-    done = subprocess.run([sys.executable, "-c", code, place], capture_output=True, text=True, timeout=60)
-    assert done.stdout.split() == ["refused"], done.stderr
+        given[sys.argv[1]] = given[sys.argv[1]].to("meta")
+        try:
+            net.step(*given.values())
+        except (gruvy.errors.GruvyError, RuntimeError):
+            print("refused")
+    """
+    assert alone(code, place) == ["refused"]
+
+
+def test_the_default_device_is_not_where_a_step_is_computed():
+    """A layer on the CPU in a program whose other tensors are elsewhere."""
+    code = """
+    net, x, h = gruvy.GRU(3, 4), torch.ones(2, 3), torch.zeros(1, 2, 4)
+    wanted, _ = net(x[None], h)
+    torch.set_default_device("meta")
+    with torch.no_grad():
+        output, h = net.step(x, h)
+    print(output.device, h.device, torch.allclose(output, wanted[0]))
+    """
+    assert alone(code) == ["cpu", "cpu", "True"]

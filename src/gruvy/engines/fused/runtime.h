@@ -29,7 +29,8 @@ namespace {
 
 constexpr int kColumnBlock = 2;   // panels between two calls of a pointwise function,
 constexpr int kRowBlock = 48;     //   and rows
-constexpr std::size_t kChunkBytes = 768 * 1024;
+constexpr std::ptrdiff_t kChunkBytes = 768 * 1024;  // of a group's rows in a chunk of steps: they stay in the cache
+constexpr double kGroupBytes = 2.5e6;  // of matrices that every group may read for itself
 constexpr int kSpins = 300;  // before a thread that waits for another lets others run
 constexpr int kDepthBlock = 192;  // rows of a panel when gradients of matrices are summed
 constexpr double kWorkPerThread = 40e3;  // multiplications a step for which a further thread pays
@@ -184,12 +185,11 @@ class Run {
         int count;
     };
     struct Shared {  // of a group
-        T *state, *chunk, *step, *rows;
         Barrier barrier;
         std::vector<T*> chunk_slot, step_slot, state_slot, gathered;
     };
     struct Private {  // of a thread
-        T *scratch, *sum, *panel;
+        T* panel = nullptr;  // of an argument, while gradients of matrices are summed
         std::vector<T*> scratch_slot, sum_slot;
         std::vector<double> total;
         std::vector<T*> p;
@@ -211,12 +211,8 @@ class Run {
         for (int m = 0; m < cell_.matrices; ++m)
             bytes += double(units(cell_.rows[m])) * units(cell_.columns[m]) * sizeof(T);
         for (int groups = threads; groups > 1; --groups)
-            if (threads % groups == 0 && call_.batch / groups >= kRows && bytes <= group_bytes()) return groups;
+            if (threads % groups == 0 && call_.batch / groups >= kRows && bytes <= kGroupBytes) return groups;
         return 1;
-    }
-    static double group_bytes() {
-        if (const char* s = getenv("GRUVY_GROUP_BYTES")) return atof(s);
-        return 2.5e6;
     }
 
     // An own row is padded so that whole vectors can be read and written, and whole panels where products are stored.
