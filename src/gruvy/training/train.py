@@ -181,7 +181,11 @@ def _say_model(console: Console, request: Request, model: Any, seconds: float) -
     console.print(f"cell {request.cell.name}, {count:,} parameters in the recurrent branch; read in {seconds:.0f} s")
     layer = next((m for m in model.modules() if hasattr(m, "explain")), None)
     if layer is not None:
-        console.print(layer.explain().splitlines()[0], highlight=False)
+        chosen, *others = layer.explain().splitlines()
+        slower = [line for line in others if line.startswith("  not fused: ") and "fused" not in chosen]
+        console.print(
+            "\n".join([chosen, *(line for line in slower if not line.endswith("not named"))]), highlight=False
+        )
 
 
 def _judge(trained: artefact.Trained, prepared: _Prepared, seed: int) -> Outcome:

@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import os
 import threading
+from collections.abc import Callable
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,12 @@ from gruvy.language.graph import Size
 
 DTYPES = {torch.float32: "float", torch.float64: "double"}
 _ALIGNED = 64  # bytes; rows of saved values are padded to the widest vector
+
+
+def _constant(function: Callable) -> Callable:
+    """What torch.compile calls instead of tracing it; `assume_constant_result`, which would load the compiler."""
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
 
 
 class Runtime:
@@ -138,7 +145,7 @@ _kernels: dict[str, Kernel | EngineError] = {}
 _lock = threading.Lock()
 
 
-@torch.compiler.assume_constant_result  # torch.compile calls it instead of tracing it
+@_constant
 def key_of(cell: Cell) -> str:
     """What the operators call the kernel of a cell; it is there from now on.
 
@@ -148,7 +155,7 @@ def key_of(cell: Cell) -> str:
     return kernel(cell).key
 
 
-@torch.compiler.assume_constant_result
+@_constant
 def kernel(cell: Cell) -> Kernel:
     """The kernel of a cell; cells of one `identity` share it, and a failure is remembered.
 

@@ -155,7 +155,7 @@ class Step {
          std::vector<std::uintptr_t> parameters, nb::object dtype, bool is_double, nb::object torch)
         : cell_(reinterpret_cast<const void*>(cell)), units_(std::move(units)), parameters_(std::move(parameters)),
           is_double_(is_double), dtype_(std::move(dtype)),
-          empty_like_(torch.attr("empty_like")), empty_(torch.attr("empty")), threads_(torch.attr("get_num_threads")), tensor_(torch.attr("Tensor")),
+          empty_like_(torch.attr("empty_like")), threads_(torch.attr("get_num_threads")), tensor_(torch.attr("Tensor")),
           address_(nb::str("data_ptr")), type_(nb::str("dtype")), shape_(nb::str("shape")),
           contiguous_(nb::str("is_contiguous")), cpu_(nb::str("is_cpu")) {
         for (const auto& [parameter, at] : places) pointers_.push_back(parameters_.at(parameter) + at);
@@ -228,7 +228,7 @@ class Step {
         } else {
             nb::object wanted = nb::steal(PySequence_List(shape.ptr()));
             wanted[nb::int_(dimensions - 1)] = units_[cell.output];
-            output = empty_(wanted, nb::arg("dtype") = dtype_);
+            output = x.attr("new_empty")(wanted);
         }
         user[1 + cell.states] = {reinterpret_cast<T*>(address(output)), 0, units_[cell.output]};
 
@@ -250,7 +250,7 @@ class Step {
     std::vector<int> units_;
     std::vector<std::uintptr_t> parameters_, pointers_;
     bool is_double_, large_ = false;
-    nb::object dtype_, empty_like_, empty_, threads_, tensor_, address_, type_, shape_, contiguous_, cpu_;
+    nb::object dtype_, empty_like_, threads_, tensor_, address_, type_, shape_, contiguous_, cpu_;
 };
 
 // Memory of the pool that goes back to it when the last reference is gone; it holds anything.

@@ -166,6 +166,8 @@ def _boundaries(kept: Tensor, states: Sequence[Tensor]) -> list[list[Tensor]]:
 
 def _row_major(tensor: Tensor) -> Tensor:
     """The tensor itself where the units of a row are contiguous; one number everywhere becomes one row."""
+    if tensor._is_zerotensor():  # a gradient of nothing but zeros, which has no memory
+        tensor = tensor.clone()
     if tensor.shape[-1] <= 1 or tensor.stride(-1) == 1:
         return tensor
     if tensor.numel() and not any(tensor.stride()):
