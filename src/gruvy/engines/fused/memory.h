@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include <pthread.h>
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
@@ -23,8 +24,15 @@ struct Pool {
     std::size_t bytes = 0;
 
     static Pool& instance() {
-        static Pool* pool = new Pool;  // never destroyed: tensors may outlive static objects
+        static Pool* pool = make();  // never destroyed: tensors may outlive static objects
         return *pool;
+    }
+
+  private:
+    static Pool* make() {
+        // No fork while another thread changes the list: the child would find it locked for ever.
+        pthread_atfork([] { instance().lock.lock(); }, [] { instance().lock.unlock(); }, [] { instance().lock.unlock(); });
+        return new Pool;
     }
 };
 
