@@ -55,8 +55,7 @@ std::vector<std::string> instruction_sets() {
     std::vector<std::string> found;
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    auto has = [](bool feature) { return feature; };
-    if (has(__builtin_cpu_supports("avx512f")) && __builtin_cpu_supports("avx512bw") &&
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
         found.push_back("x86-64-v4");
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
@@ -272,7 +271,7 @@ NB_MODULE(_fused, m) {
         .def("__deepcopy__", [](nb::handle, nb::handle) { return nb::none(); })  // a copy prepares its own
         .def("__reduce__", [](nb::handle) { return nb::make_tuple(nb::none().type(), nb::make_tuple()); });
     m.def("instruction_sets", &instruction_sets, "What this processor can run, the best first.");
-    m.def("load", &load, nb::arg("path"), "Load the library of kernels; OSError-like RuntimeError when it cannot be.");
+    m.def("load", &load, nb::arg("path"), "Load the library of kernels; a RuntimeError says why it cannot be.");
     m.def("take", &take, nb::arg("bytes"), "Uninitialised memory from the pool, as a DLPack array.");
     m.def(
         "run",

@@ -29,8 +29,13 @@ def stepper(cell: Cell, parameters: Sequence[Tensor], input_size: int, hidden_si
         EngineError: there is no kernel, or not for such parameters.
     """
     found, like = kernel(cell), parameters[0]
-    if like.dtype not in DTYPES or like.device.type != "cpu" or not all(p.is_contiguous() for p in parameters):
-        raise EngineError("steps are compiled for contiguous float32 and float64 on the CPU")
+    shapes = found.parameter_shapes(input_size, hidden_size)
+    fit = all(
+        p.shape == shape and p.dtype is like.dtype and p.is_cpu and p.is_contiguous()
+        for p, shape in zip(parameters, shapes, strict=True)
+    )
+    if like.dtype not in DTYPES or not fit:
+        raise EngineError("steps are compiled for contiguous float32 and float64 on the CPU, of the cell's shapes")
     return runtime().module.Step(
         found.address[like.dtype], list(found.units(input_size, hidden_size)),
         found.places(input_size, hidden_size, like.dtype.itemsize), [p.data_ptr() for p in parameters],
