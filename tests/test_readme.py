@@ -29,7 +29,7 @@ def workplace(tmp_path, monkeypatch):
     """A folder with the files the README speaks of, where trainings are short."""
     monkeypatch.chdir(tmp_path)
     for recipe in ("default", "small"):
-        monkeypatch.setitem(RECIPES, recipe, SMALL)
+        monkeypatch.setitem(RECIPES["text"], recipe, SMALL)
     reviews = [{"review": r["text"], "sentiment": r["label"], "stars": r["number"]} for r in rows()]
     for name in ("reviews.csv", "new.csv", "more.csv"):
         write_csv(tmp_path / name, reviews)

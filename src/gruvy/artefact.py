@@ -2,10 +2,12 @@
 
     config.json         task, targets, recipe, the cell's graph, columns, data, seed
     model.safetensors   the weights
-    tokenizer.json      how texts become tokens
+    tokenizer.json      how texts become tokens, or
+    inputs.json         how series become numbers
     split.json          which rows were trained on, validated on and tested on
     metrics.json        what was measured, for every branch and the baseline
     training.png        the training curve
+    forecast.png        forecasts, intervals and what came, where it forecasts
     README.md           the model card
     hashes.json         the SHA-256 of every file above
 
@@ -17,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,15 +35,23 @@ from gruvy import __version__
 from gruvy.cells import Cell
 from gruvy.data.batches import LengthBuckets
 from gruvy.errors import BadInput
-from gruvy.tasks import TASKS, Task
-from gruvy.tasks.recipes import Recipe
+from gruvy.tasks import MODALITIES, TASKS
+from gruvy.tasks.contract import Modality
+from gruvy.tasks.recipes import Recipe, recipe_from_json
 
 FORMAT = 1
 CONFIG, _WEIGHTS, _HASHES = "config.json", "model.safetensors", "hashes.json"
 FILES = (
-    CONFIG, _WEIGHTS, _HASHES, "tokenizer.json", "split.json", "metrics.json", "training.png", "README.md",
+    CONFIG, _WEIGHTS, _HASHES, "tokenizer.json", "inputs.json", "split.json", "metrics.json", "training.png",
+    "forecast.png", "README.md",
 )  # fmt: skip
-_DOCUMENTS = {"split.json", "metrics.json", "training.png", "README.md"}  # a model predicts without them
+_DOCUMENTS = {
+    "split.json",
+    "metrics.json",
+    "training.png",
+    "forecast.png",
+    "README.md",
+}  # a model predicts without them
 UNFINISHED = ".gruvy-training"  # the folder of a training under way, within the artefact
 _BATCH = 128
 
@@ -51,12 +61,14 @@ class Trained:
     """A trained model.
 
     Attributes:
-        task: has seen the training targets; inputs: how raw inputs are prepared; model: the network.
+        task: a `gruvy.tasks.contract.Task` that has seen the training targets; kind: of input, a key of `MODALITIES`.
+        inputs: how raw inputs are prepared; model: the network.
         recipe, cell, engine: what the model was built from.
         about: the rest of `config.json`: columns, data, seed, version.
     """
 
-    task: Task
+    task: Any
+    kind: str
     inputs: Any
     model: Any
     recipe: Recipe
@@ -64,20 +76,21 @@ class Trained:
     engine: str
     about: Mapping[str, Any]
 
-    def predict(self, raw: Any) -> Any:
-        """What the model makes of one input (a dict) or of several (a list of dicts).
+    @property
+    def modality(self) -> Modality:
+        """What the model shares with others about the same kind of input."""
+        return MODALITIES[self.kind]
+
+    def predict(self, raw: Any = None) -> Any:
+        """What the model makes of what a user has.
+
+        A classifier or a regression gives a dict for one input, a list of them for several. A forecast gives a list of
+        rows, from a file or columns by name, or from the end of the training data when there is neither.
 
         Raises:
             BadInput: an input is empty or of another kind.
         """
-        if self.task.modality.is_one(raw):
-            return self.predict([raw])[0]
-        if isinstance(raw, (Mapping, bytes)) or not isinstance(raw, Iterable):
-            raise BadInput(f"predict was given {raw!r:.60}; expected one input, or a list of them")
-        raw = list(raw)
-        if not raw:
-            return []
-        return self.task.predictions(self.branches(self.inputs(raw))[self.model.answer])
+        return self.modality.predict(self, raw)
 
     @torch.no_grad()
     def branches(self, encoded: Any) -> dict[str, Tensor]:
@@ -94,8 +107,9 @@ class Trained:
     def save(self, folder: Path, documents: Mapping[str, str | bytes]) -> None:
         """Write the artefact's files to an existing `folder`; `documents` are further files by name."""
         config = {
-            "format": FORMAT, "gruvy": __version__, "task": self.task.name, "target": self.task.to_json(),
-            "recipe": asdict(self.recipe), "cell": self.cell.to_json(), "engine": self.engine, **self.about,
+            "format": FORMAT, "gruvy": __version__, "task": self.task.name, "kind": self.kind,
+            "target": self.task.to_json(), "recipe": asdict(self.recipe), "cell": self.cell.to_json(),
+            "engine": self.engine, **self.about,
         }  # fmt: skip
         (folder / _WEIGHTS).write_bytes(serialise({k: v.contiguous() for k, v in self.model.state_dict().items()}))
         self.inputs.save(folder)
@@ -119,19 +133,18 @@ def load(folder: str | Path) -> Trained:
     config = read_config(folder)
     _check_hashes(folder)
     try:
-        task = TASKS[config["task"]].from_json(config["target"])
-        hyper: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config["recipe"].items()}
-        recipe = Recipe(**hyper)
+        task, kind = TASKS[config["task"]].from_json(config["target"]), config.get("kind", "text")
+        recipe, modality = recipe_from_json(kind, config["recipe"]), MODALITIES[kind]
         cell, engine = Cell.from_json(config["cell"]), config["engine"]
-        inputs = task.modality.load_inputs(folder, recipe)
-        model = task.modality.build_model(inputs, task.output_size, recipe, cell, engine)
+        inputs = modality.load_inputs(folder, recipe)
+        model = modality.build_model(inputs, task.output_size, recipe, cell, engine)
         model.load_state_dict(load_file(folder / _WEIGHTS))
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OSError, SafetensorError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(f"{folder} is damaged ({type(error).__name__}: {reason}); train the model again") from None
-    known = ("format", "gruvy", "task", "target", "recipe", "cell", "engine")
+    known = ("format", "gruvy", "task", "kind", "target", "recipe", "cell", "engine")
     about = {k: v for k, v in config.items() if k not in known}
-    return Trained(task, inputs, model.eval(), recipe, cell, engine, about)
+    return Trained(task, kind, inputs, model.eval(), recipe, cell, engine, about)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from gruvy.cells import CATALOGUE
 from gruvy.data.batches import pad
 from gruvy.data.text import PADDING, TokenIds
 from gruvy.models.text import Combination, text_model
-from gruvy.tasks.recipes import Recipe
+from gruvy.tasks.recipes import TextRecipe
 
 SEQUENCES = [[3, 4, 5, 6, 7, 8, 9], [5], [9, 8, 7], [2, 2, 2, 2]]
 
@@ -100,7 +100,7 @@ def finished(recurrent, ngrams, targets):
 def test_a_helpful_branch_is_kept():
     targets, good, noise = outputs(1)
     made = finished(noise, good, targets)
-    assert made.prune(Recipe()) == Recipe()
+    assert made.prune(TextRecipe()) == TextRecipe()
     assert made.answer == "both"
     assert set(made.branches(batch(SEQUENCES))) == {"n-gram branch", "recurrent branch", "both"}
 
@@ -119,7 +119,7 @@ def test_branches_of_noise_are_seldom_chosen():
 def test_pruning_removes_the_branch_from_the_file():
     made = model(ngram_max_n=2)
     made.answer = "recurrent branch"
-    assert made.prune(Recipe()).ngram_max_n == 0
+    assert made.prune(TextRecipe()).ngram_max_n == 0
     assert not [name for name in made.state_dict() if "ngram" in name or "combination" in name]
     assert set(made.branches(batch(SEQUENCES))) == {"recurrent branch"}
 

@@ -122,7 +122,7 @@ def test_another_request_on_an_unfinished_training_is_refused_and_changes_nothin
     before = snapshot(out)
     other_data = write_csv(tmp_path / "other.csv", rows(seed=5))
     for changes in ({"seed": 1}, {"cell": gruvy.cells.lstm}, {"data": str(other_data)},
-                    {"flags": {"class_weights": True}}, {"recipe": "small"}):  # fmt: skip
+                    {"settings": {"class_weights": True}}, {"recipe": "small"}):  # fmt: skip
         with pytest.raises(BadInput, match="unfinished training with other settings"):
             train(wish("classify", data_file(), out, **changes))
         assert snapshot(out) == before, changes

@@ -55,7 +55,7 @@ def test_the_interval_is_that_of_the_mean():
 def test_the_verdict_follows_the_interval(low, high, verdict):
     from gruvy.tasks.classify import Classify
 
-    said = comparison(Classify, {"difference": (low + high) / 2, "low": low, "high": high})
+    said = comparison(Classify.score, {"difference": (low + high) / 2, "low": low, "high": high})
     assert f": {verdict}" in said
     assert "accuracy" in said
 

@@ -29,7 +29,7 @@ from gruvy.cells import CATALOGUE
 from gruvy.data.splits import duplicate_groups
 from gruvy.data.tables import read_table
 from gruvy.errors import BadInput, RunFailed
-from gruvy.training.train import Request
+from gruvy.training.request import Request
 from gruvy.training.train import train as run
 
 TASKS = ("classify", "regress")
@@ -190,7 +190,7 @@ def test_a_training_leaves_the_process_as_it_was(tmp_path):
 def test_class_weights_change_the_loss_and_are_kept(tmp_path):
     skewed = [row for i, row in enumerate(rows(150)) if row["label"] == "good" or i % 4 == 0]
     data = write_csv(tmp_path / "skewed.csv", skewed)
-    train(wish("classify", data, tmp_path / "out", flags={"class_weights": True}))
+    train(wish("classify", data, tmp_path / "out", settings={"class_weights": True}))
     assert gruvy.load(tmp_path / "out").task.balanced
 
 

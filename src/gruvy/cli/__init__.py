@@ -45,6 +45,22 @@ def predict(context: typer.Context) -> None:
     run_predict(context.obj[1:])
 
 
+@app.command(context_settings=_FORWARDED)
+def forecast(context: typer.Context) -> None:
+    """Forecast what comes after the training data, or after newer data."""
+    from gruvy.cli.forecast import run_forecast
+
+    run_forecast(context.obj[1:])
+
+
+@app.command(context_settings=_FORWARDED)
+def stream(context: typer.Context) -> None:
+    """Read rows one by one and print a forecast after each."""
+    from gruvy.cli.forecast import run_stream
+
+    run_stream(context.obj[1:])
+
+
 @app.command()
 def cells(names: Annotated[list[str] | None, typer.Argument(metavar="[CELL]...", help="all when none")] = None,
           json: Json = False, markdown: Annotated[bool, typer.Option("--markdown", help="print the docs page")] = False,

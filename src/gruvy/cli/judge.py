@@ -11,6 +11,7 @@ import numpy as np
 import typer
 
 from gruvy import artefact
+from gruvy.cli.forecast import evaluate_forecast
 from gruvy.cli.options import column_options, dispatch, new_app, with_options
 from gruvy.data.tables import read_table
 from gruvy.errors import BadInput
@@ -53,6 +54,10 @@ def run_predict(arguments: list[str]) -> None:
 
 def evaluate(folder: str, data: str | None, columns: Mapping[str, str | None], drop_empty: bool, as_json: bool) -> None:
     """Print the metrics of a model on `data`, or on the test rows of the data it was trained from."""
+    if artefact.read_config(Path(folder)).get("task") == "forecast":
+        _refuse_columns(columns)
+        evaluate_forecast(folder, data, as_json)
+        return
     trained = artefact.load(folder)
     task = trained.task
     if data is None:
@@ -98,10 +103,13 @@ def predict(
     if data is not None and given:
         raise BadInput(f"{given[0]!r} has no place beside --data; give texts, or a file")
     trained = artefact.load(folder)
+    if trained.task.study == "forecast":
+        raise BadInput(f"{folder} holds a model that forecasts; ask it with gruvy forecast {folder}")
     if data is not None:
         role = next(role for role in trained.task.columns if role != trained.task.target)
         name = _named(columns, trained)[role]
-        inputs = read_table(data, {name: trained.task.columns[role].kind}, drop_empty=drop_empty).columns[name]
+        kinds: dict[str, Any] = {name: trained.task.columns[role].kind}
+        inputs = read_table(data, kinds, drop_empty=drop_empty).columns[name]
     else:
         _refuse_columns(columns)
         inputs = list(given) or _lines(drop_empty)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -26,8 +26,24 @@ def with_options(function: Callable, options: Options, *, positional: Mapping[st
 
 def column_options() -> Options:
     """`--text`, `--label`, ...: every role of every task, for commands that learn the task from a model."""
-    roles = {role: column for task in TASKS.values() for role, column in task.columns.items()}
+    tasks = [task for task in TASKS.values() if task.study == "examples"]
+    roles = {role: column for task in tasks for role, column in task.columns.items()}
     return {role: (str | None, None, f"{column.help} [as in the training]") for role, column in roles.items()}
+
+
+def repeated(arguments: list[str], many: Collection[str]) -> list[str]:
+    """`--level 80 95` as `--level 80 --level 95`, for the options named in `many`."""
+    found: list[str] = []
+    option = ""
+    for argument in arguments:
+        if argument.startswith("--"):
+            option = argument if argument.removeprefix("--").replace("-", "_") in many else ""
+            found.append(argument)
+        elif option and found[-1] != option:
+            found += [option, argument]
+        else:
+            found.append(argument)
+    return found
 
 
 def dispatch(app: typer.Typer, arguments: list[str], name: str) -> None:

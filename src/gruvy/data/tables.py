@@ -16,6 +16,7 @@ import stat
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -23,8 +24,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gruvy.errors import BadInput
 
@@ -70,16 +69,45 @@ def read_table(
 
     Raises BadInput, one sentence, for everything that cannot be read as asked.
     """
-    try:
+    with naming(path):
         if not columns or not set(columns.values()) <= {"text", "number", "label"}:
             raise BadInput(f"expected columns as name: 'text', 'number' or 'label', not {dict(columns)!r}")
         cells = _read_cells(Path(path), list(dict.fromkeys([*columns, *(where or {})])))
         return _table(cells, columns, where or {}, drop_empty)
+
+
+def read_cells(path: str | os.PathLike[str], names: Sequence[str]) -> Cells:
+    """The cells of the named columns as the texts that stand in the file, "" for an empty one.
+
+    Raises BadInput, one sentence, for a file that cannot be read, lacks a column or has no rows.
+    """
+    with naming(path):
+        return _read_cells(Path(path), names)
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Puts the file's name before every BadInput, and turns what the system says of the file into one."""
+    try:
+        mode = Path(path).stat().st_mode
+        if not stat.S_ISREG(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "no ordinary file"
+            raise BadInput(f"this is {kind}; name a data file")
+        yield
     except BadInput as error:
-        raise BadInput(f"{path}: {error}") from None
+        said = str(error)
+    except (FileNotFoundError, NotADirectoryError):
+        said = "no such file"
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        said = f"not a complete gzip file ({_reason(error)}); compress or copy it again"
+    except OSError as error:
+        said = f"the file cannot be read ({_reason(error)}); check its permissions"
+    else:
+        return
+    raise BadInput(f"{path}: {said}") from None
 
 
-# From cells to a table.  The messages from here on lack the name of the file, which read_table adds.
+# From cells to a table.  The messages from here on lack the name of the file, which `naming` adds.
 
 
 def _table(cells: Cells, columns: Mapping[str, Kind], where: Mapping[str, str], drop_empty: bool) -> Table:
@@ -92,20 +120,20 @@ def _table(cells: Cells, columns: Mapping[str, Kind], where: Mapping[str, str], 
         holes = np.isnan(values[name]) if kind == "number" else _blank(texts)
         if holes.any() and not drop_empty:
             raise BadInput(
-                f"column {_show(name)} is empty{' or NaN' if kind == 'number' else ''} in "
-                f"{_named_rows(chosen[holes] + 1)}; fill them, delete those rows, or pass --drop-empty"
+                f"column {shown(name)} is empty{' or NaN' if kind == 'number' else ''} in "
+                f"{named_rows(chosen[holes] + 1)}; fill them, delete those rows, or pass --drop-empty"
             )
         empty |= holes
     kept = np.flatnonzero(~empty)
     if not len(kept):
-        raise BadInput(f"every row has an empty cell in {_listed(list(columns))}; fill in at least some rows")
+        raise BadInput(f"every row has an empty cell in {listed(list(columns))}; fill in at least some rows")
     rows = chosen[kept] + 1
     for name, column in values.items():
         values[name] = column[kept] if isinstance(column, np.ndarray) else [column[i] for i in kept]
         if columns[name] == "number" and len(bad := rows[~np.isfinite(values[name])]):
             raise BadInput(
-                f"column {_show(name)} holds {_show(cells[name][bad[0] - 1])} where a finite number was "
-                f"expected, in {_named_rows(bad)}; write numbers like 3.5 there"
+                f"column {shown(name)} holds {shown(cells[name][bad[0] - 1])} where a finite number was "
+                f"expected, in {named_rows(bad)}; write numbers like 3.5 there"
             )
     return Table(values, rows, len(chosen) - len(kept))
 
@@ -116,8 +144,8 @@ def _matching(cells: Cells, where: Mapping[str, str]) -> np.ndarray:
     for name, value in where.items():
         match &= np.fromiter((cell == value for cell in cells[name]), bool, len(match))
         if not match.any():
-            held = _listed(list(dict.fromkeys(cells[name])))
-            raise BadInput(f"no row is left where {_show(name)} is {_show(value)}; that column holds {held}")
+            held = listed(list(dict.fromkeys(cells[name])))
+            raise BadInput(f"no row is left where {shown(name)} is {shown(value)}; that column holds {held}")
     return np.flatnonzero(match)
 
 
@@ -142,18 +170,7 @@ def _to_numbers(texts: Sequence[str]) -> np.ndarray:
 
 def _read_cells(path: Path, names: Sequence[str]) -> Cells:
     """The cells of the named columns as texts, "" for an empty one; at least one row."""
-    try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            kind = "a folder" if stat.S_ISDIR(mode) else "no ordinary file"
-            raise BadInput(f"this is {kind}; name a data file")
-        cells = _parsed(path, names)
-    except (FileNotFoundError, NotADirectoryError):
-        raise BadInput("no such file") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise BadInput(f"not a complete gzip file ({_reason(error)}); compress or copy it again") from None
-    except OSError as error:
-        raise BadInput(f"the file cannot be read ({_reason(error)}); check its permissions") from None
+    cells = _parsed(path, names)
     if not cells[names[0]]:
         raise BadInput("the file has columns but no rows; add at least one row of data")
     return cells
@@ -265,7 +282,7 @@ def _json_pairs(line: bytes) -> tuple[tuple[str, Any], ...]:
     except RecursionError:
         raise BadInput(f"is nested too deeply; {expected}") from None
     if not isinstance(pairs, tuple):
-        raise BadInput(f"holds {_show(line.decode().strip())}; {expected}")
+        raise BadInput(f"holds {shown(line.decode().strip())}; {expected}")
     return pairs
 
 
@@ -276,15 +293,18 @@ def _json_cell(name: str, value: Any) -> str:
         return "true" if value else "false"
     if not isinstance(value, str):
         held = "an object" if isinstance(value, tuple) else "a list"
-        raise BadInput(f"has {held} in column {_show(name)}; expected a text, a number or null")
+        raise BadInput(f"has {held} in column {shown(name)}; expected a text, a number or null")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise BadInput(f"has half a character, {_show(value)}, in {_show(name)}; correct it") from None
+        raise BadInput(f"has half a character, {shown(value)}, in {shown(name)}; correct it") from None
     return value
 
 
 def _read_parquet(stream: BinaryIO, names: Sequence[str]) -> Cells:
+    import pyarrow as pa  # slow to load
+    import pyarrow.parquet as pq
+
     try:
         with pq.ParquetFile(stream, page_checksum_verification=True) as file:
             _check_columns(file.schema_arrow.names, names)
@@ -296,15 +316,17 @@ def _read_parquet(stream: BinaryIO, names: Sequence[str]) -> Cells:
         raise BadInput(f"not a sound Parquet file ({_reason(error)}); write or copy it again") from None
 
 
-def _arrow_cells(name: str, column: pa.ChunkedArray) -> list[str]:
+def _arrow_cells(name: str, column: Any) -> list[str]:
+    import pyarrow as pa
+
     if pa.types.is_floating(column.type):  # Arrow itself would write 1.0 as "1"
         return ["" if value is None or value != value else str(value) for value in column.to_pylist()]
     try:
         return [value or "" for value in column.cast(pa.large_string()).to_pylist()]
     except pa.ArrowNotImplementedError:
-        raise BadInput(f"column {_show(name)} holds {column.type}; expected texts or numbers") from None
+        raise BadInput(f"column {shown(name)} holds {column.type}; expected texts or numbers") from None
     except (pa.ArrowInvalid, UnicodeDecodeError):
-        raise BadInput(f"column {_show(name)} holds bytes that are not UTF-8; store texts in it") from None
+        raise BadInput(f"column {shown(name)} holds bytes that are not UTF-8; store texts in it") from None
 
 
 # What the messages need
@@ -318,16 +340,16 @@ def _check_columns(found: Sequence[str], names: Sequence[str]) -> None:
         if name not in found:
             folded = {column.casefold(): column for column in found}
             close = get_close_matches(name.casefold(), folded, n=1)
-            hint = f"did you mean {_show(folded[close[0]])}?" if close else "name one of these"
+            hint = f"did you mean {shown(folded[close[0]])}?" if close else "name one of these"
             if len(found) == 1 and ";" in found[0]:
                 hint = "save the file with commas instead of semicolons"
-            raise BadInput(f"there is no column {_show(name)}, only {_listed(found)}; {hint}")
+            raise BadInput(f"there is no column {shown(name)}, only {listed(found)}; {hint}")
 
 
 def _refuse_repeats(found: Sequence[str], names: Sequence[str]) -> None:
     for name in names:
         if (times := found.count(name)) > 1:
-            raise BadInput(f"has {times} columns {_show(name)}; rename all but one")
+            raise BadInput(f"has {times} columns {shown(name)}; rename all but one")
 
 
 def _not_utf8(path: Path) -> BadInput:
@@ -344,7 +366,7 @@ def _not_utf8(path: Path) -> BadInput:
     return BadInput(said or "the file is not UTF-8; save the file as UTF-8")
 
 
-def _named_rows(rows: np.ndarray) -> str:
+def named_rows(rows: np.ndarray) -> str:
     """'row 3', 'rows 3, 5' or '43 rows (3, 5, 8, ...)'."""
     first = ", ".join(str(row) for row in rows[:3])
     if len(rows) > 3:
@@ -352,12 +374,12 @@ def _named_rows(rows: np.ndarray) -> str:
     return f"row{'s' if len(rows) > 1 else ''} {first}"
 
 
-def _listed(texts: Sequence[str], most: int = 12) -> str:
+def listed(texts: Sequence[str], most: int = 12) -> str:
     more = f" and {len(texts) - most} more" if len(texts) > most else ""
-    return ", ".join(_show(text) for text in texts[:most]) + more
+    return ", ".join(shown(text) for text in texts[:most]) + more
 
 
-def _show(text: str, width: int = 40) -> str:
+def shown(text: str, width: int = 40) -> str:
     return repr(text if len(text) <= width else text[: width - 3] + "...")
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from gruvy.engines import real_steps
 
 POOLINGS = ("max", "mean", "last")
+_FLOOR = 0.1  # share of the series' own variance in the scale of a window, so that a flat one is not blown up
 
 
 class Pooling(nn.Module):
@@ -61,3 +64,32 @@ class WordDropout(nn.Module):
             return ids
         dropped = torch.rand(ids.shape, device=ids.device) < self.probability
         return ids.masked_fill(dropped, self.unknown)
+
+
+class WindowScale(nn.Module):
+    """Reversible normalisation of each window (Kim et al. 2022, without its learned affine map).
+
+    Args:
+        kind: `"instance"`, by the window's own level and spread; `"series"`, by those of the series.
+
+    Attributes:
+        at_last: the level is the last value; otherwise the mean.
+    """
+
+    at_last: Tensor
+
+    def __init__(self, kind: str):
+        super().__init__()
+        self.kind = kind
+        self.register_buffer("at_last", torch.tensor(True))
+
+    def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Level and scale, both `(batch, 1, targets)`."""
+        values, observed = batch["values"], batch["observed"]
+        last = values[:, -1:]
+        if self.kind == "series":
+            return torch.zeros_like(last), torch.ones_like(last)
+        count = observed.sum(1, keepdim=True)
+        mean = torch.where(count > 0, (values * observed).sum(1, keepdim=True) / count.clamp(min=1), last)
+        variance = (((values - mean) * observed) ** 2).sum(1, keepdim=True) / count.clamp(min=1)
+        return torch.where(self.at_last, last, mean), (variance * (1 - _FLOOR) + _FLOOR).sqrt()

@@ -1,9 +1,11 @@
 """The tasks by name. A task is one short file; everything else works through the contract."""
 
 from gruvy.tasks.classify import Classify
-from gruvy.tasks.contract import Task
+from gruvy.tasks.contract import Modality, Task
+from gruvy.tasks.forecast import Forecast
 from gruvy.tasks.regress import Regress
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Classify, Regress)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Classify, Regress, Forecast)}
+MODALITIES: dict[str, Modality] = {task.modality.KIND: task.modality for task in TASKS.values()}
 
-__all__ = ["TASKS", "Task"]
+__all__ = ["MODALITIES", "TASKS", "Task"]

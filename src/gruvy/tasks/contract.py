@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 from torch import Tensor
-
-from gruvy.cells import Cell
-from gruvy.tasks.recipes import Recipe
 
 
 @dataclass(frozen=True)
@@ -20,20 +16,34 @@ class Column:
 
     Attributes:
         kind: how the cells are read.
-        default: the column's name when the user gives none; None makes the option required.
+        default: the column's name when the user gives none; None makes the option required, unless it is `optional`.
         help: one line for the command line.
+        many: several columns may have the role.
     """
 
-    kind: Literal["text", "label", "number"]
+    kind: Literal["text", "label", "number", "any"]
     default: str | None
     help: str
+    many: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True)
-class Flag:
-    """A yes-or-no setting of the task; off by default."""
+class Setting:
+    """A setting of the task's own.
 
+    Attributes:
+        kind: of its value; bool is a switch that is off by default.
+        default: `...` makes it required.
+        help: one line for the command line.
+        many: several values, a tuple; choices: the values there are.
+    """
+
+    kind: type
+    default: Any
     help: str
+    many: bool = False
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,46 +65,54 @@ class DefaultData:
 class Modality(Protocol):
     """What the tasks about one kind of input share; a module such as `gruvy.tasks.text` is one.
 
-    Inputs, learned from the training rows, turn what the user has into an encoded collection with `__len__`,
+    Inputs, learned from the training part, turn what the user has into an encoded collection with `__len__`,
     `lengths` and `take(rows)`, and `collate(encoded, rows)` into a batch for the model. The model has `network` (what
-    gradient steps train), `prepare` and `finish` (what comes before and after them), `branches` (what each says),
-    `answer` (the branch that speaks for the model) and `prune` (which removes the others).
+    gradient steps train), `branches` (what each part says of a batch) and `answer` (the part that speaks for it).
+
+    Attributes:
+        KIND: its name in artefacts, and its key in `RECIPES`.
+        COMMAND, PYTHON: how a model of it is used, for its model card; WHAT: its inputs in a word.
     """
 
-    def groups(self, raw: Any) -> np.ndarray: ...
-    def fit_inputs(self, raw: Any, recipe: Recipe) -> Any: ...
-    def load_inputs(self, folder: Path, recipe: Recipe) -> Any: ...
-    def build_model(self, inputs: Any, output_size: int, recipe: Recipe, cell: Cell, engine: str) -> Any: ...
-    def baseline_features(self, inputs: Any) -> Any: ...
-    def is_one(self, raw: Any) -> bool: ...
+    KIND: str
+    COMMAND: str
+    PYTHON: str
+    WHAT: str
+
+    @property
+    def load_inputs(self) -> Any:
+        """`(folder, recipe) -> inputs`."""
+        ...
+
+    @property
+    def build_model(self) -> Any:
+        """`(inputs, output_size, recipe, cell, engine) -> model`."""
+        ...
+
+    @property
+    def predict(self) -> Any:
+        """`(trained, raw) -> predictions`, of what a user has."""
+        ...
 
 
 class Task(Protocol):
-    """Loss, metrics, head and batch contract of one kind of question; an instance has seen the training targets.
+    """One kind of question; an instance has seen what is to be learned.
 
     Class attributes:
         name: on the command line and in artefacts.
         summary: one line of help.
-        columns: the columns it reads, by role; the first is the input, `target` names the role to learn.
-        flags: its own settings, by name.
-        modality: what it shares with other tasks about the same kind of input.
+        study: how it is trained, a key of the studies in `gruvy.training.train`.
+        columns: the columns it reads, by role; settings: its own, by name.
         score: what `scores` gives, in words.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    study: ClassVar[str]
     columns: ClassVar[Mapping[str, Column]]
-    target: ClassVar[str]
-    flags: ClassVar[Mapping[str, Flag]]
-    default_data: ClassVar[DefaultData | None]
+    settings: ClassVar[Mapping[str, Setting]]
     modality: ClassVar[Modality]
     score: ClassVar[str]
-    baseline_name: ClassVar[str]
-
-    @classmethod
-    def fit(cls, targets: Any, flags: Mapping[str, bool]) -> Self:
-        """Learn what the targets are; BadInput when nothing can be learned from them."""
-        ...
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self: ...
@@ -105,12 +123,29 @@ class Task(Protocol):
         """Units of the head."""
         ...
 
-    def encode(self, targets: Any, rows: Sequence[int]) -> Tensor:
-        """Targets as the loss wants them; `rows` name the file's rows in an error."""
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The mean loss of a batch of outputs."""
         ...
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The mean loss of `outputs` `(batch, output_size)`."""
+
+class ExampleTask(Task, Protocol):
+    """A task on independent examples, an input and a target each.
+
+    Class attributes:
+        target: the role to learn; default_data: what it trains on where no data is given.
+    """
+
+    target: ClassVar[str]
+    default_data: ClassVar[DefaultData | None]
+    baseline_name: ClassVar[str]
+
+    @classmethod
+    def fit(cls, targets: Any, settings: Mapping[str, Any]) -> Self:
+        """Learn what the targets are; BadInput when nothing can be learned from them."""
+        ...
+
+    def encode(self, targets: Any, rows: Sequence[int]) -> Tensor:
+        """Targets as the loss wants them; `rows` name the file's rows in an error."""
         ...
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]: ...

@@ -1,9 +1,10 @@
-"""Recipes: every hyper-parameter of a training, by name (`--recipe NAME`)."""
+"""Recipes: every hyper-parameter of a training, by name (`--recipe NAME`), for each kind of input."""
 
 from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,19 +13,57 @@ from gruvy.errors import BadInput
 
 @dataclass(frozen=True)
 class Recipe:
-    """The hyper-parameters of a training.
+    """How a network is trained, whatever it reads.
+
+    Attributes:
+        batch_size: rows a batch; fewer where there are few rows.
+        learning_rate, weight_decay, clip: of AdamW, with the norm of the gradient clipped.
+        warm_up: share of the training during which the learning rate rises; it then falls along a cosine.
+        steps: gradient steps aimed at.
+        min_epochs, max_epochs, patience: bounds, and epochs without improvement before training stops.
+        epoch_steps: the most steps between two validations, where an epoch has more; 0 for no such bound.
+        averaging: decay a step of the running mean of the weights that is validated and kept; 0 for none.
+    """
+
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    warm_up: float = 0.25
+    steps: int = 2500
+    min_epochs: int = 3
+    max_epochs: int = 40
+    patience: int = 3
+    epoch_steps: int = 0
+    averaging: float = 0.99
+
+    def epochs(self, lengths: np.ndarray) -> int:
+        """Epochs for training rows of `lengths`, in steps of the sequence."""
+        return self._bounded(self.steps / self.batches(len(lengths)))
+
+    def batches(self, rows: int) -> int:
+        """Batches an epoch."""
+        whole = -(-rows // self.batch_for(rows))
+        return min(whole, self.epoch_steps) if self.epoch_steps else whole
+
+    def batch_for(self, rows: int) -> int:
+        """Rows a batch: at least some thirty batches an epoch, as long as one holds 8 rows."""
+        return max(8, min(self.batch_size, rows // 32))
+
+    def _bounded(self, epochs: float) -> int:
+        return min(self.max_epochs, max(self.min_epochs, round(epochs)))
+
+
+@dataclass(frozen=True)
+class TextRecipe(Recipe):
+    """The hyper-parameters of a model of texts.
 
     Attributes:
         vocabulary_size: tokens kept; max_tokens: of a text, read by the recurrent branch.
         embedding_size, hidden_size, num_layers, bidirectional, pooling: the recurrent branch.
         word_dropout, locked_dropout, dropout: see `gruvy.models.text.RecurrentText`.
         ngram_max_n, ngram_buckets: the n-gram branch; `ngram_max_n=0` leaves it out.
-        batch_size: texts a batch; fewer where there are few texts.
-        learning_rate, weight_decay, clip: of AdamW, with the norm of the gradient clipped.
-        warm_up: share of the training during which the learning rate rises; it then falls along a cosine.
-        steps, tokens: gradient steps and tokens aimed at; the epochs follow from whichever is used up first.
-        min_epochs, max_epochs, patience: bounds, and epochs without improvement before training stops.
-        averaging: decay a step of the running mean of the weights that is validated and kept; 0 for none.
+        tokens: aimed at; the epochs follow from steps or tokens, whichever is used up first.
     """
 
     vocabulary_size: int = 30_000
@@ -39,45 +78,79 @@ class Recipe:
     dropout: float = 0.5
     ngram_max_n: int = 3
     ngram_buckets: int = 2**22
-    batch_size: int = 64
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.0
-    clip: float = 1.0
-    warm_up: float = 0.25
-    steps: int = 2500
     tokens: int = 10_000_000
-    min_epochs: int = 3
-    max_epochs: int = 40
-    patience: int = 3
-    averaging: float = 0.99
 
     def epochs(self, lengths: np.ndarray) -> int:
         """Epochs for training texts of `lengths`, in tokens."""
-        batches = -(-len(lengths) // self.batch_for(len(lengths)))
         tokens = int(np.minimum(lengths, self.max_tokens).sum())
-        aimed = min(self.steps / batches, self.tokens / max(1, tokens))
-        return min(self.max_epochs, max(self.min_epochs, round(aimed)))
+        return self._bounded(min(self.steps / self.batches(len(lengths)), self.tokens / max(1, tokens)))
+
+
+@dataclass(frozen=True)
+class ForecastRecipe(Recipe):
+    """The hyper-parameters of a forecasting model.
+
+    Attributes:
+        hidden_size, num_layers, dropout: of the recurrent network.
+        segment: steps the direct head reads and answers at once; 0 chooses by horizon and window.
+        head, scaling: see `gruvy.models.forecast.forecast_model`; settings of the task set them.
+    """
+
+    batch_size: int = 512
+    learning_rate: float = 1e-3
+    warm_up: float = 0.1
+    steps: int = 1000
+    min_epochs: int = 3
+    max_epochs: int = 60
+    patience: int = 5
+    epoch_steps: int = 250
+    averaging: float = 0.98
+    hidden_size: int = 256
+    num_layers: int = 1
+    dropout: float = 0.5
+    segment: int = 0
+    head: str = "direct"
+    scaling: str = "instance"
 
     def batch_for(self, rows: int) -> int:
-        """Texts a batch: at least some thirty batches an epoch, as long as one holds 8 texts."""
-        return max(8, min(self.batch_size, rows // 32))
+        """Windows a batch: at least some thirty batches an epoch, as long as one holds 32 windows."""
+        return max(32, min(self.batch_size, rows // 32))
+
+    def segment_for(self, window: int, horizon: int) -> int:
+        """Steps of a segment: a quarter of the horizon, at most 32 segments in the window."""
+        if self.segment:
+            return min(self.segment, window)
+        return min(window, max(1, min(48, max(round(horizon / 4), -(-window // 32)))))
 
 
-RECIPES: dict[str, Recipe] = {
-    "default": Recipe(),
-    "small": Recipe(vocabulary_size=10_000, max_tokens=200, embedding_size=64, hidden_size=48),
-    "recurrent": Recipe(ngram_max_n=0),
+RECIPES: dict[str, dict[str, Recipe]] = {
+    "text": {
+        "default": TextRecipe(),
+        "small": TextRecipe(vocabulary_size=10_000, max_tokens=200, embedding_size=64, hidden_size=48),
+        "recurrent": TextRecipe(ngram_max_n=0),
+    },
+    "panel": {
+        "default": ForecastRecipe(),
+        "small": ForecastRecipe(hidden_size=64, steps=500),
+    },
 }
 
 
-def recipe(name: str) -> Recipe:
-    """The recipe called `name`.
+def recipe(kind: str, name: str) -> Recipe:
+    """The recipe called `name` for one kind of input.
 
     Raises:
         BadInput: there is none.
     """
-    if name not in RECIPES:
-        close = difflib.get_close_matches(name, RECIPES, 1)
-        hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(RECIPES)}"
+    named = RECIPES[kind]
+    if name not in named:
+        close = difflib.get_close_matches(name, named, 1)
+        hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(named)}"
         raise BadInput(f"there is no recipe {name!r}; {hint}")
-    return RECIPES[name]
+    return named[name]
+
+
+def recipe_from_json(kind: str, data: dict) -> Recipe:
+    """The recipe an artefact was trained with; TypeError for fields there are not."""
+    values: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    return type(RECIPES[kind]["default"])(**values)

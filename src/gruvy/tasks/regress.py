@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from gruvy.errors import BadInput
 from gruvy.tasks import text
-from gruvy.tasks.contract import Column, DefaultData, Flag, Modality
+from gruvy.tasks.contract import Column, DefaultData, Modality, Setting
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Regress:
     mean: float
     scale: float
 
+    study: ClassVar[str] = "examples"
     name: ClassVar[str] = "regress"
     summary: ClassVar[str] = "Learn which number a text has."
     columns: ClassVar[Mapping[str, Column]] = {
@@ -35,14 +36,14 @@ class Regress:
         "target": Column("number", None, "column with the numbers"),
     }
     target: ClassVar[str] = "target"
-    flags: ClassVar[Mapping[str, Flag]] = {}
+    settings: ClassVar[Mapping[str, Setting]] = {}
     default_data: ClassVar[DefaultData | None] = None
     modality: ClassVar[Modality] = text
     score: ClassVar[str] = "squared error (negated)"
     baseline_name: ClassVar[str] = "TF-IDF + ridge regression"
 
     @classmethod
-    def fit(cls, targets: Sequence[float], flags: Mapping[str, bool]) -> Self:
+    def fit(cls, targets: Sequence[float], settings: Mapping[str, Any]) -> Self:
         """Learn mean and scale.
 
         Raises:

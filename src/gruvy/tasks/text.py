@@ -12,7 +12,13 @@ from gruvy.cells import Cell
 from gruvy.data.splits import duplicate_groups
 from gruvy.data.text import TextInputs
 from gruvy.models.text import TextModel, text_model
-from gruvy.tasks.recipes import Recipe
+from gruvy.tasks.examples import predict_examples
+from gruvy.tasks.recipes import TextRecipe
+
+KIND = "text"
+COMMAND = 'gruvy predict DIR "..."'
+PYTHON = 'gruvy.load("DIR").predict("a text")'
+WHAT = "texts"
 
 
 def groups(texts: Sequence[str]) -> np.ndarray:
@@ -20,17 +26,17 @@ def groups(texts: Sequence[str]) -> np.ndarray:
     return duplicate_groups(texts)
 
 
-def fit_inputs(texts: Sequence[str], recipe: Recipe) -> TextInputs:
+def fit_inputs(texts: Sequence[str], recipe: TextRecipe) -> TextInputs:
     """Learn the vocabulary from the training texts."""
     return TextInputs.fit(texts, recipe.vocabulary_size, recipe.max_tokens)
 
 
-def load_inputs(folder: Path, recipe: Recipe) -> TextInputs:
+def load_inputs(folder: Path, recipe: TextRecipe) -> TextInputs:
     """Read the vocabulary from an artefact."""
     return TextInputs.load(folder, recipe.max_tokens)
 
 
-def build_model(inputs: TextInputs, output_size: int, recipe: Recipe, cell: Cell, engine: str) -> TextModel:
+def build_model(inputs: TextInputs, output_size: int, recipe: TextRecipe, cell: Cell, engine: str) -> TextModel:
     """The model a recipe describes; n-grams are two longer where they are of characters."""
     max_n = recipe.ngram_max_n + 2 if recipe.ngram_max_n and inputs.by_character else recipe.ngram_max_n
     return text_model(
@@ -50,6 +56,6 @@ def baseline_features(inputs: TextInputs) -> Any:
     return TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
 
 
-def is_one(raw: Any) -> bool:
-    """Whether `raw` is a single text rather than several."""
-    return isinstance(raw, str)
+def predict(trained: Any, raw: Any) -> Any:
+    """A prediction for one text, a list of them for several."""
+    return predict_examples(trained, raw, isinstance(raw, str))

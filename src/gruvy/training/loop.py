@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import os
@@ -33,18 +34,19 @@ class Rows:
     """Encoded inputs with their targets, in batches.
 
     Attributes:
+        targets: a tensor, or what gives one when indexed by row numbers.
         collate: `(encoded, row numbers) -> batch`.
     """
 
     encoded: Any
-    targets: Tensor
+    targets: Any
     collate: Callable[[Any, Any], dict[str, Any]]
 
-    def batches(self, batch_size: int, seed: int | None = None, epoch: int = 0) -> Batches:
-        """An iterable of batches; shuffled by `seed` and `epoch`, in order of length without a seed."""
+    def batches(self, batch_size: int, seed: int | None = None, epoch: int = 0, most: int = 0) -> Batches:
+        """(At most `most`) batches, shuffled by `seed` and `epoch`; in order of length without a seed."""
         buckets = LengthBuckets(self.encoded.lengths, batch_size, seed)
         buckets.set_epoch(epoch)
-        return Batches(self, buckets)
+        return Batches(self, buckets, min(most, len(buckets)) if most else len(buckets))
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,13 @@ class Batches:
 
     rows: Rows
     buckets: LengthBuckets
+    count: int
 
     def __len__(self) -> int:
-        return len(self.buckets)
+        return self.count
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        for chosen in self.buckets:
+        for chosen in itertools.islice(self.buckets, self.count):
             yield {**self.rows.collate(self.rows.encoded, chosen), "targets": self.rows.targets[chosen]}
 
 
@@ -71,14 +74,14 @@ class Steps(LightningModule):
         self.network, self.loss = network, loss
         self.rows, self.validation_rows, self.recipe, self.seed, self.seconds = train, validation, recipe, seed, seconds
         self.batch_size = recipe.batch_for(len(train.encoded))
-        self.total_steps = recipe.epochs(train.encoded.lengths) * len(train.batches(self.batch_size))
+        self.total_steps = recipe.epochs(train.encoded.lengths) * recipe.batches(len(train.encoded))
         self.began = time.monotonic()
         self.history: list[dict[str, float]] = []
         self._losses: list[Tensor] = []
 
     def train_dataloader(self) -> Batches:
         """A new shuffle each epoch."""
-        return self.rows.batches(self.batch_size, self.seed, self.current_epoch)
+        return self.rows.batches(self.batch_size, self.seed, self.current_epoch, self.recipe.epoch_steps)
 
     def val_dataloader(self) -> Batches:
         """The validation rows in order of length."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 from torch import Tensor
 
 from gruvy import __version__
-from gruvy.tasks import Task
+from gruvy.artefact import Trained
+from gruvy.tasks.contract import ExampleTask
 
 
 def paired_bootstrap(ours: np.ndarray, theirs: np.ndarray, seed: int = 0, samples: int = 10_000) -> dict[str, float]:
@@ -30,7 +32,7 @@ def paired_bootstrap(ours: np.ndarray, theirs: np.ndarray, seed: int = 0, sample
     return {"difference": float(gain.mean()), "low": float(low), "high": float(high), "better": float(better)}
 
 
-def measure(task: Task, outputs: Mapping[str, Tensor], targets: Tensor) -> dict[str, dict[str, float]]:
+def measure(task: ExampleTask, outputs: Mapping[str, Tensor], targets: Tensor) -> dict[str, dict[str, float]]:
     """The task's metrics of each named set of outputs."""
     return {name: task.metrics(out, targets) for name, out in outputs.items()}
 
@@ -42,17 +44,23 @@ def table(figures: Mapping[str, Mapping[str, float]]) -> str:
     columns = [max(10, len(m) + 2) for m in metrics]
     lines = [" " * width + "".join(f"{m.replace('_', ' '):>{w}}" for m, w in zip(metrics, columns, strict=True))]
     for name, values in figures.items():
-        cells = (f"{values[m]:>{w}.4f}" for m, w in zip(metrics, columns, strict=True))
+        cells = (f"{_shown(values[m]):>{w}}" for m, w in zip(metrics, columns, strict=True))
         lines.append(f"{name:<{width}}" + "".join(cells))
     return "\n".join(lines)
 
 
-def comparison(task: Task, bootstrap: Mapping[str, float]) -> str:
-    """The bootstrap in a sentence."""
+def _shown(value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.5g}" if abs(value) < 1e5 else f"{value:.4g}"
+
+
+def comparison(score: str, bootstrap: Mapping[str, float], of: str = "the test rows") -> str:
+    """The bootstrap of `score` in a sentence."""
     verdict = "ahead" if bootstrap["low"] > 0 else "behind" if bootstrap["high"] < 0 else "not distinguishable"
     return (
-        f"difference in {task.score}, model - baseline: {bootstrap['difference']:+.4f} "
-        f"(95 % interval {bootstrap['low']:+.4f} to {bootstrap['high']:+.4f}, paired bootstrap of the test rows): "
+        f"difference in {score}, model - baseline: {bootstrap['difference']:+.4f} "
+        f"(95 % interval {bootstrap['low']:+.4f} to {bootstrap['high']:+.4f}, paired bootstrap of {of}): "
         f"{verdict}"
     )
 
@@ -79,9 +87,10 @@ def training_curve(history: Sequence[Mapping[str, float]]) -> bytes:
     return picture.getvalue()
 
 
-def model_card(task: Task, facts: Mapping[str, Any], printed: str, command: str) -> str:
+def model_card(trained: Trained, facts: Mapping[str, Any], printed: str, command: str) -> str:
     """The artefact's README.md."""
     listed = "\n".join(f"- {name}: {value}" for name, value in facts.items())
+    task, modality = trained.task, trained.modality
     return f"""# A gruvy model: {task.name}
 
 {task.summary} Trained with gruvy {__version__}.
@@ -97,19 +106,19 @@ def model_card(task: Task, facts: Mapping[str, Any], printed: str, command: str)
 ## Use
 
 ```
-gruvy predict DIR "a text"
+{modality.COMMAND}
 gruvy evaluate DIR --data FILE
 ```
 
 ```python
 import gruvy
-gruvy.load("DIR").predict("a text")
+{modality.PYTHON}
 ```
 
-Trained by `{command}`; `split.json` lists the rows of each part, `metrics.json` holds the figures above.
+Trained by `{command}`; `split.json` says what each part of the data is, `metrics.json` holds the figures above.
 
 ## Limits
 
-It has learned from the rows it was given and repeats what is in them, errors and prejudices included; judge it on
-texts like those it is to read.
+It has learned from the data it was given and repeats what is in it, errors and prejudices included; judge it on
+{modality.WHAT} like those it is to read.
 """

@@ -13,7 +13,7 @@ import numpy as np
 
 from gruvy.data.tables import read_table
 from gruvy.errors import BadInput
-from gruvy.tasks import Task
+from gruvy.tasks.contract import ExampleTask
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Examples:
 
 
 def source_for(
-    task: type[Task], data: str | Path | None, columns: Mapping[str, str | None], drop_empty: bool
+    task: type[ExampleTask], data: str | Path | None, columns: Mapping[str, str | None], drop_empty: bool
 ) -> Source:
     """The source a command names.
 
@@ -90,13 +90,13 @@ def source_for(
     return Source(Path(data), named, drop_empty=drop_empty)
 
 
-def read_examples(task: type[Task], source: Source) -> Examples:
+def read_examples(task: type[ExampleTask], source: Source) -> Examples:
     """Read inputs and targets.
 
     Raises:
         BadInput: see `gruvy.data.tables.read_table`.
     """
-    kinds = {source.columns[role]: column.kind for role, column in task.columns.items()}
+    kinds: dict[str, Any] = {source.columns[role]: column.kind for role, column in task.columns.items()}
     if len(kinds) < len(task.columns):
         raise BadInput(f"--{' and --'.join(task.columns)} name the same column; each needs its own")
     table = read_table(source.path, kinds, where=dict(source.where) or None, drop_empty=source.drop_empty)
@@ -108,7 +108,7 @@ def read_examples(task: type[Task], source: Source) -> Examples:
     return Examples(inputs, targets, table.rows, table.dropped)
 
 
-def _default_source(task: type[Task], drop_empty: bool) -> Source:
+def _default_source(task: type[ExampleTask], drop_empty: bool) -> Source:
     default = task.default_data
     if default is None:
         raise BadInput(f"gruvy train {task.name} needs data; give --data FILE (CSV, TSV, JSONL or Parquet)")

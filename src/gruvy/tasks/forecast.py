@@ -1,0 +1,227 @@
+"""What comes next in a series, with intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gruvy.data.windows import Windows
+from gruvy.errors import BadInput
+from gruvy.tasks import panel
+from gruvy.tasks.contract import Column, Modality, Setting
+
+LOSSES = ("quantile", "mae", "mse", "huber")
+_DECILES = tuple(k / 10 for k in range(1, 10))
+_EACH_STEP = 200  # calibration windows from which on each step of the horizon has a width of its own
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Quantiles (or one point) of every step of the horizon.
+
+    Attributes:
+        horizon: steps.
+        levels: of the intervals, in percent, rising.
+        kind: of the loss, one of `LOSSES`.
+        widening: for each level, by how much each step's interval is widened about the point forecast,
+            `(horizon,)`; empty before calibration.
+    """
+
+    horizon: int
+    levels: tuple[int, ...] = (80, 95)
+    kind: str = "quantile"
+    widening: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+
+    study: ClassVar[str] = "forecast"
+    name: ClassVar[str] = "forecast"
+    summary: ClassVar[str] = "Learn what comes next in series, with intervals."
+    columns: ClassVar[Mapping[str, Column]] = {
+        "target": Column("number", None, "column to forecast; several for several", many=True),
+        "time": Column("any", None, "column with the time stamps; rows are steps in order without it", optional=True),
+        "id": Column("label", None, "column that names the series a row belongs to", optional=True),
+        "known": Column("any", None, "covariates known ahead (holidays, prices)", many=True, optional=True),
+        "past": Column("any", None, "covariates known only up to now", many=True, optional=True),
+        "static": Column("any", None, "what does not change within a series", many=True, optional=True),
+    }  # fmt: skip
+    settings: ClassVar[Mapping[str, Setting]] = {
+        "horizon": Setting(int, ..., "steps to forecast"),
+        "input": Setting(int, None, "steps of history the model reads [chosen on validation data]"),
+        "season": Setting(int, None, "steps of a season, for the seasonal naive forecast [from stamps or data]"),
+        "level": Setting(int, (80, 95), "percent of the intervals", many=True),
+        "loss": Setting(str, "quantile", "what is minimised", choices=LOSSES),
+        "head": Setting(str, "direct", "all steps at once, or each fed back", choices=("direct", "autoregressive")),
+        "scale": Setting(str, "instance", "normalise by each window, or by the series", choices=("instance", "series")),
+        "mode": Setting(str, "independent", "how several targets are read", choices=("independent", "joint")),
+        "split": Setting(float, (0.7, 0.1, 0.2), "shares (or steps) of training, validation and test", many=True),
+    }
+    modality: ClassVar[Modality] = panel
+    score: ClassVar[str] = "absolute error (negated)"
+
+    @classmethod
+    def fit(cls, settings: Mapping[str, Any]) -> Self:
+        """From the user's settings.
+
+        Raises:
+            BadInput: levels that are no percentages, or no horizon.
+        """
+        levels = tuple(sorted(set(settings["level"])))
+        wrong = [level for level in levels if not 0 < level < 100]
+        if wrong or not levels:
+            raise BadInput(f"--level {wrong[0] if wrong else ''}: expected percentages between 1 and 99, such as 80 95")
+        return cls(settings["horizon"], levels, settings["loss"])
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """What `to_json` wrote."""
+        widening = {int(level): tuple(widths) for level, widths in data["widening"].items()}
+        return cls(data["horizon"], tuple(data["levels"]), data["kind"], widening)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything."""
+        widening = {str(level): list(widths) for level, widths in self.widening.items()}
+        return {"horizon": self.horizon, "levels": list(self.levels), "kind": self.kind, "widening": widening}
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """Probabilities of the outputs, rising: deciles and the ends of the intervals; one half for a point loss."""
+        if self.kind != "quantile":
+            return (0.5,)
+        ends = {round(p, 4) for level in self.levels for p in (0.5 - level / 200, 0.5 + level / 200)}
+        return tuple(sorted({*_DECILES, *ends}))
+
+    @property
+    def middle(self) -> int:
+        """The output that is the point forecast."""
+        return self.quantiles.index(0.5)
+
+    @property
+    def output_size(self) -> int:
+        """Outputs a step."""
+        return len(self.quantiles)
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The mean over what is there of `targets` `(batch, horizon, targets)`, in standard deviations of the series.
+
+        The quantile loss is twice the pinball loss, so that it is the absolute error at the median.
+        """
+        there = ~targets.isnan()
+        error = torch.where(there, targets, 0)[..., None] - torch.where(there[..., None], outputs, 0)
+        if self.kind == "quantile":
+            q = outputs.new_tensor(self.quantiles)
+            each = 2 * torch.maximum(q * error, (q - 1) * error)
+        elif self.kind == "mse":
+            each = error**2
+        elif self.kind == "huber":
+            each = F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none")
+        else:
+            each = error.abs()
+        return each.sum() / (there.sum() * outputs.shape[-1]).clamp(min=1)
+
+    def calibrated(self, outputs: Tensor, targets: Tensor) -> Self:
+        """With intervals widened (or narrowed) until they hold the right share of calibration windows.
+
+        Split conformal prediction on the distance from the point forecast, in units of the interval's own half
+        (Romano et al. 2019, arXiv:1905.03222, with relative widths); a point loss has widths of one standard deviation.
+        """
+        widening = {}
+        for level in self.levels:
+            lower, upper = self._edges(outputs, level)
+            middle = outputs[..., self.middle]
+            error = targets - middle
+            half = torch.where(error > 0, upper - middle, middle - lower).clamp(min=1e-6)
+            widening[level] = self._conformal(error.abs() / half, level / 100)
+        return replace(self, widening=widening)
+
+    def intervals(self, outputs: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
+        """By level, lower and upper ends `(batch, horizon, targets)`."""
+        middle = outputs[..., self.middle]
+        found = {}
+        for level in self.levels:
+            lower, upper = self._edges(outputs, level)
+            factor = outputs.new_tensor(self.widening.get(level, (1.0,) * self.horizon))[:, None]
+            found[level] = (middle - factor * (middle - lower), middle + factor * (upper - middle))
+        return found
+
+    def metrics(self, outputs: Tensor, windows: Windows) -> dict[str, float]:
+        """Errors of the point forecast in the target's units, in standard deviations (`scaled`), and relative to the
+        seasonal naive one (MASE); CRPS from the deciles, in the target's units; the share each interval holds."""
+        truth = windows[slice(None)]
+        there = ~truth.isnan()
+        scale = torch.from_numpy(windows.scales("scale"))[:, None].expand(truth.shape)[there]
+        naive = torch.from_numpy(windows.scales("naive"))[:, None].expand(truth.shape)[there]
+        error = (outputs[..., self.middle] - truth)[there].double()
+        absolute = error.abs() * scale
+        figures = {
+            "mae": absolute.mean(), "mse": (error * scale).square().mean(), "scaled_mae": error.abs().mean(),
+            "scaled_mse": error.square().mean(), "mase": (absolute / naive).nanmean(),
+            "crps": self._crps(outputs[there], truth[there], scale),
+        }  # fmt: skip
+        for level, (lower, upper) in self.intervals(outputs).items():
+            inside = (truth[there] >= lower[there]) & (truth[there] <= upper[there])
+            figures[f"coverage_{level}"] = inside.double().mean()
+        return {name: float(value) for name, value in figures.items()}
+
+    def scores(self, outputs: Tensor, windows: Windows) -> np.ndarray:
+        """Minus the mean absolute error of each window, in standard deviations of its series."""
+        error = (outputs[..., self.middle] - windows[slice(None)]).abs()
+        return -error.double().nanmean((1, 2)).numpy()
+
+    def _crps(self, outputs: Tensor, truth: Tensor, scale: Tensor) -> Tensor:
+        if len(self.quantiles) == 1:
+            return ((truth - outputs[..., 0]).abs() * scale).mean()
+        places = [self.quantiles.index(p) for p in _DECILES]
+        q = torch.tensor(_DECILES)
+        error = truth[..., None] - outputs[..., places]
+        return (2 * torch.maximum(q * error, (q - 1) * error).mean(-1) * scale).mean()
+
+    def _edges(self, outputs: Tensor, level: int) -> tuple[Tensor, Tensor]:
+        """The interval as the model gives it."""
+        if len(self.quantiles) == 1:
+            return outputs[..., 0] - 1, outputs[..., 0] + 1
+        places = [self.quantiles.index(round(0.5 + side * level / 200, 4)) for side in (-1, 1)]
+        return outputs[..., places[0]], outputs[..., places[1]]
+
+    def _conformal(self, scores: Tensor, share: float) -> tuple[float, ...]:
+        """`(horizon,)` from scores `(windows, horizon, targets)`, NaN where there was no target."""
+        pooled = not len(scores) or int((~scores[:, 0].isnan()).sum()) < _EACH_STEP
+        steps = [scores.flatten()] if pooled else [scores[:, step].flatten() for step in range(self.horizon)]
+        widths = [_quantile(step[~step.isnan()], share) for step in steps]
+        return tuple(widths * self.horizon if pooled else widths)
+
+
+def _quantile(scores: Tensor, share: float) -> float:
+    """The smallest score that is not exceeded by `share` of the scores and one more, as conformal prediction asks."""
+    if not len(scores):
+        return 1.0
+    rank = min(len(scores), math.ceil((len(scores) + 1) * share))
+    return float(scores.kthvalue(rank).values)
+
+
+def believed(model: Tensor, last: Tensor, truth: Tensor, blocks: Sequence[int] | np.ndarray) -> float:
+    """How far to go from the last value towards the model's forecast, between 0 and 1.
+
+    The smallest share whose squared error is within one standard error of the best one's, so that a series that
+    gives no clear reason to leave its last value stays there.
+
+    Args:
+        model, last, truth: `(windows, horizon, targets)`; blocks: number of each window's stretch of time, since
+            windows that overlap err alike.
+    """
+    blocks = np.asarray(blocks)
+    if len(np.unique(blocks)) < 3:
+        return 1.0
+    shares = np.linspace(0, 1, 21)
+    errors = np.stack([((last + s * (model - last) - truth) ** 2).nanmean((1, 2)).numpy() for s in shares])
+    fine = np.isfinite(errors[0])
+    means = np.stack([errors[:, fine & (blocks == b)].mean(1) for b in np.unique(blocks[fine])], axis=1)
+    best = int(means.mean(1).argmin())
+    worse = means - means[best]
+    allowed = worse.std(1, ddof=1) / math.sqrt(means.shape[1])
+    return float(shares[np.flatnonzero(worse.mean(1) <= allowed)[0]])

@@ -1,0 +1,69 @@
+"""Forecasts beside what came, and beside the naive ones they must beat."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gruvy import artefact
+from gruvy.data.windows import Windows
+from gruvy.tasks import panel as modality
+from gruvy.tasks.forecast import Forecast
+from gruvy.training import report
+
+
+def backtest(
+    trained: artefact.Trained, outputs: Tensor, windows: Windows, seed: int = 0
+) -> tuple[list[str], dict[str, Any]]:
+    """Measure forecasts of windows beside the last value, the seasonal naive and the linear forecast.
+
+    Returns:
+        Paragraphs to print, and the figures.
+    """
+    task: Forecast = trained.task
+    inputs = trained.inputs
+    point = replace(task, kind="mae", levels=())
+    baselines = {"last value": modality.last_value(windows)}
+    if inputs.season > 1:
+        baselines["seasonal naive"] = modality.seasonal_naive(windows, inputs.season)
+    baselines["linear (ridge)"] = _linear(trained, windows)
+    figures = {"model": task.metrics(outputs, windows)}
+    for name, forecast in baselines.items():
+        figures[name] = {**dict.fromkeys(figures["model"], float("nan")), **point.metrics(forecast, windows)}
+    best = min(baselines, key=lambda name: figures[name]["scaled_mae"])
+    blocks = windows.origin // task.horizon
+    ours, theirs = (
+        _by_block(scorer.scores(forecast, windows), blocks)
+        for scorer, forecast in ((task, outputs), (point, baselines[best]))
+    )
+    bootstrap = report.paired_bootstrap(ours, theirs, seed)
+    printed = [
+        report.table(figures),
+        f"beside the best baseline, {best}: "
+        + report.comparison(
+            f"{task.score} in standard deviations", bootstrap, f"{len(ours)} stretches of the test part"
+        ),
+    ]
+    measured = {
+        "n": len(windows), "metrics": figures["model"], "baseline": figures[best],
+        "baselines": {name: figures[name] for name in baselines}, "best_baseline": best, "bootstrap": bootstrap,
+    }  # fmt: skip
+    return printed, measured
+
+
+@torch.no_grad()
+def _linear(trained: artefact.Trained, windows: Windows) -> Tensor:
+    """The linear forecast of the model, without the recurrent network's correction."""
+    parts = [trained.model.linear(windows.collate(rows)) for rows in np.array_split(
+        np.arange(len(windows)), max(1, len(windows) // 4096))]  # fmt: skip
+    return torch.cat(parts)
+
+
+def _by_block(scores: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    """The mean score of each stretch of time: windows that overlap err alike, and are no independent evidence."""
+    fine = np.isfinite(scores)
+    return np.array([scores[fine & (blocks == b)].mean() for b in np.unique(blocks[fine])])

@@ -1,0 +1,114 @@
+"""Trainings on independent examples: an input and a target each, in any order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, cast
+
+from torch import Tensor
+
+from gruvy import artefact
+from gruvy.data.splits import Split, split_rows
+from gruvy.tasks import TASKS
+from gruvy.tasks.contract import ExampleTask
+from gruvy.tasks.recipes import recipe as named_recipe
+from gruvy.training import report
+from gruvy.training.loop import Rows
+from gruvy.training.request import Outcome, Request
+from gruvy.training.source import Examples, read_examples, source_for
+
+_FEW = 50  # test rows
+_PARTS = ("train", "validation", "test")
+
+
+class ExampleStudy:
+    """See `gruvy.training.study.Study`."""
+
+    def __init__(self, request: Request):
+        self.request = request
+        self.task_type = task = cast(type[ExampleTask], TASKS[request.task])
+        self.modality: Any = task.modality
+        self.kind = self.modality.KIND
+        self.recipe = named_recipe(self.kind, request.recipe)
+        source = source_for(task, request.data, request.columns, request.drop_empty)
+        self.examples = read_examples(task, source)
+        self.split = self._split()
+        self.parts = {name: self.examples.take(getattr(self.split, name)) for name in _PARTS}
+        self.task: ExampleTask = task.fit(self.parts["train"].targets, request.settings)
+        self.targets = {name: self.task.encode(part.targets, part.rows.tolist()) for name, part in self.parts.items()}
+        self.data = source.to_json()
+        self.size = f"{self.data['package'] or source.path.name}, {len(self.examples.rows)} rows"
+        self.introduction = _introduction(str(source.name or source.path), self.examples, self.split)
+
+    @property
+    def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """The task's."""
+        return self.task.loss
+
+    def learn(self) -> None:
+        """See `Study`."""
+        self.inputs = self.modality.fit_inputs(self.parts["train"].inputs, self.recipe)
+        self.encoded = {name: self.inputs(part.inputs) for name, part in self.parts.items()}
+        self.rows = {
+            name: Rows(self.encoded[name], self.targets[name], self.inputs.collate) for name in ("train", "validation")
+        }
+
+    def build(self) -> Any:
+        """See `Study`."""
+        size, request = self.task.output_size, self.request
+        model = self.modality.build_model(self.inputs, size, self.recipe, request.cell, request.engine)
+        labelled = {name: (self.encoded[name], self.targets[name]) for name in ("train", "validation")}
+        model.prepare(labelled["train"], labelled["validation"], self.loss, request.seed)
+        return model
+
+    def judge(self, trained: artefact.Trained) -> Outcome:
+        """Weigh the branches on the validation rows; measure each, and the baseline, on the test rows."""
+        task, targets = self.task, self.targets["test"]
+        trained.model.finish(trained.branches(self.encoded["validation"]), self.targets["validation"], task.loss)
+        outputs, final = trained.branches(self.encoded["test"]), trained.model.answer
+        compared = {**outputs, task.baseline_name: self._baseline()}
+        figures = report.measure(task, compared, targets)
+        scores = {name: task.scores(out, targets) for name, out in compared.items()}
+        bootstrap = report.paired_bootstrap(scores[final], scores[task.baseline_name], self.request.seed)
+        details = [f"{name}\n{task.details(out, targets)}" for name, out in compared.items()]
+        few = " (too few to tell models apart)" if len(targets) < _FEW else ""
+        printed = [
+            f"test rows: {len(targets)}{few}; the model is: {final}", report.table(figures),
+            report.comparison(task.score, bootstrap), *details,
+        ]  # fmt: skip
+        measured = {
+            "task": task.name, "n": len(targets), "metrics": figures[final], "baseline": figures[task.baseline_name],
+            "branches": {name: figures[name] for name in outputs}, "bootstrap": bootstrap,
+        }  # fmt: skip
+        trained.recipe = trained.model.prune(trained.recipe)
+        rows = {name: self.examples.rows[getattr(self.split, name)].tolist() for name in _PARTS}
+        split = {"seed": self.split.seed, "duplicates": self.split.duplicates, "rows": rows}
+        return Outcome("\n\n".join(printed), measured, {"split.json": json.dumps(split)})
+
+    def _split(self) -> Split:
+        task, examples = self.task_type, self.examples
+        labels = examples.targets if task.columns[task.target].kind == "label" else None
+        if labels is not None and len(set(labels)) == 1:
+            task.fit(labels, self.request.settings)  # refuses, with the task's own words
+        return split_rows(self.modality.groups(examples.inputs), labels=labels, seed=self.request.seed)
+
+    def _baseline(self) -> Tensor:
+        """What the task's cheap estimator says of the test rows, having seen the training rows."""
+        raw = {name: part.inputs for name, part in self.parts.items()}
+        features, estimator = self.modality.baseline_features(self.inputs), self.task.estimator()
+        try:
+            seen = features.fit_transform(raw["train"])
+        except ValueError:  # too few texts for its smallest frequency
+            features = features.set_params(min_df=1)
+            seen = features.fit_transform(raw["train"])
+        estimator.fit(seen, self.targets["train"].numpy())
+        return self.task.estimator_outputs(estimator, features.transform(raw["test"]))
+
+
+def _introduction(name: str, examples: Examples, split: Split) -> str:
+    left_out = f", {examples.dropped} left out because a cell is empty" if examples.dropped else ""
+    return (
+        f"{name}: {len(examples.rows)} rows{left_out}; {len(split.train)} to train on, "
+        f"{len(split.validation)} to validate, {len(split.test)} to test ({split.duplicates} duplicates kept together)"
+    )

@@ -1,0 +1,232 @@
+"""Trainings that forecast: windows over series, parts that follow one another in time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from gruvy import artefact
+from gruvy.data.panel import Panel, Roles, read_panel
+from gruvy.data.panel_inputs import PanelInputs
+from gruvy.data.stamps import season_length
+from gruvy.data.windows import PARTS, Windows, periods
+from gruvy.errors import BadInput
+from gruvy.models.linear import fit_linear
+from gruvy.tasks import panel as modality
+from gruvy.tasks.forecast import Forecast, believed
+from gruvy.tasks.panel import written
+from gruvy.tasks.recipes import ForecastRecipe
+from gruvy.tasks.recipes import recipe as named_recipe
+from gruvy.training.backtest import backtest
+from gruvy.training.loop import Rows
+from gruvy.training.pictures import forecast_picture
+from gruvy.training.request import Outcome, Request
+
+_LONGEST = 1000  # steps of a window that is chosen on data
+_CLOSE = 1.02  # of the best error: then the shorter window is taken
+_SAMPLE = 100  # series the choice looks at
+_MOST_VALIDATED = 20_000  # windows
+_MOST_NUMBERS = 2e8  # of outputs held at once
+
+
+class ForecastStudy:
+    """See `gruvy.training.study.Study`."""
+
+    kind = modality.KIND
+
+    def __init__(self, request: Request):
+        self.request, settings = request, _with_defaults(request)
+        if request.data is None:
+            raise BadInput("gruvy train forecast needs data; give --data FILE (CSV, TSV, JSONL or Parquet)")
+        horizon, window = settings["horizon"], settings["input"]
+        for name, value in (("horizon", horizon), ("input", window), ("season", settings["season"])):
+            if value is not None and value < 1:
+                raise BadInput(f"--{name} {value}: expected a whole number of at least 1")
+        self.task = Forecast.fit(settings)
+        recipe = named_recipe(self.kind, request.recipe)
+        assert isinstance(recipe, ForecastRecipe)
+        self.recipe = replace(recipe, head=settings["head"], scaling=settings["scale"])
+        self.panel = read_panel(request.data, _roles(request))
+        self.periods = periods(self.panel, horizon, _shares(settings["split"]))
+        self.joint = settings["mode"] == "joint"
+        ends = self.periods.of("train")[:, 1]
+        values = [s.targets[:end, t] for s, end in zip(self.panel.series, ends, strict=True)
+                  for t in range(s.targets.shape[1])]  # fmt: skip
+        self.season = settings["season"] or season_length(values, self.panel.frequency)
+        self.chosen = window is None
+        self.window: int = self._choose_window() if window is None else window
+        self.data = _describe(Path(request.data), self.panel.roles)
+        steps = sum(s.end for s in self.panel.series)
+        self.size = f"{Path(request.data).name}, {len(self.panel.series)} series, {steps} steps"
+        self.introduction = self._introduction(steps)
+
+    @property
+    def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """The task's."""
+        return self.task.loss
+
+    def learn(self) -> None:
+        """See `Study`."""
+        self.inputs = self._inputs(self.window)
+        self.inputs.least = self._least(self.window)
+        self.inputs.fit(self.panel, self.periods.of("train")[:, 1].tolist())
+        self.inputs.remember(self.panel)
+        encoded = self.inputs(self.panel)
+        self.windows = {part: self._windows(encoded, self.window, part) for part in PARTS}
+        self.windows["validation"] = self.windows["validation"].thinned(_MOST_VALIDATED)
+        most = int(_MOST_NUMBERS / (self.task.horizon * self.inputs.channels * self.task.output_size))
+        for part in ("calibration", "test"):
+            self.windows[part] = self.windows[part].thinned(max(1, most))
+        self.rows = {name: _rows(self.windows[name]) for name in ("train", "validation")}
+
+    def build(self) -> Any:
+        """See `Study`."""
+        size, request = self.task.output_size, self.request
+        model = modality.build_model(self.inputs, size, self.recipe, request.cell, request.engine)
+        model.prepare(self.windows["train"], self.windows["validation"])
+        return model
+
+    def judge(self, trained: artefact.Trained) -> Outcome:
+        """Decide on the validation part how far the model is believed, calibrate the intervals on the calibration
+        part, and measure on the test part."""
+        self._weigh(trained)
+        calibration = self.windows["calibration"]
+        outputs = trained.branches(calibration)[trained.model.answer]
+        self.task = trained.task = self.task.calibrated(outputs, calibration[slice(None)])
+        windows = self.windows["test"]
+        outputs = trained.branches(windows)[trained.model.answer]
+        printed, measured = backtest(trained, outputs, windows, self.request.seed)
+        share = float(trained.model.share)
+        printed = [f"test windows: {len(windows)}; the forecast is {_words(share)}", *printed]
+        split = {
+            "together": self.periods.together,
+            "series": [
+                {"name": s.name, **{part: [_stamp(s.stamps, first), _stamp(s.stamps, stop - 1)]
+                                    for part, (first, stop) in zip(PARTS, bounds, strict=True) if stop > first}}
+                for s, bounds in zip(self.panel.series, self._bounds(), strict=True)
+            ],
+            "bounds": self.periods.bounds.tolist(),
+        }  # fmt: skip
+        documents: dict[str, str | bytes] = {
+            "split.json": json.dumps(split),
+            "forecast.png": forecast_picture(trained.task, outputs, windows, self.inputs.roles),
+        }
+        return Outcome("\n\n".join(printed), {"task": "forecast", "share": share, **measured}, documents)
+
+    def _weigh(self, trained: artefact.Trained) -> None:
+        windows = self.windows["validation"]
+        outputs = trained.branches(windows)[trained.model.answer][..., self.task.middle]
+        blocks = windows.origin // self.task.horizon
+        share = believed(outputs, modality.last_value(windows)[..., 0], windows[slice(None)], blocks)
+        trained.model.share.fill_(share)
+
+    def _inputs(self, window: int) -> PanelInputs:
+        return PanelInputs(self.panel.roles, self.panel.frequency, window, self.task.horizon, self.season, self.joint)
+
+    def _windows(self, encoded: Any, window: int, part: str) -> Windows:
+        """The windows whose horizon lies in `part`; shorter series have shorter histories."""
+        spans = self.periods.of(part)
+        return Windows.within(encoded, window, self.task.horizon, spans, self._least(window))
+
+    def _least(self, window: int) -> int:
+        """Steps of history a window has at least: all of them, where the training part is long enough."""
+        longest = int(self.periods.of("train")[:, 1].max())
+        return window if longest >= window + self.task.horizon + 1 else max(1, (longest - self.task.horizon) // 2)
+
+    def _choose_window(self) -> int:
+        """The length of the window with which the linear forecast errs least on the validation part."""
+        horizon, season = self.task.horizon, self.season
+        longest = int(self.periods.of("train")[:, 1].max())
+        most = max(2, min(_LONGEST, longest // 3, longest - horizon))
+        wanted = {2 * horizon, season + horizon, 2 * season + horizon, 7 * season + horizon}
+        candidates = sorted({min(most, w) for w in wanted})
+        rng = np.random.default_rng(0)
+        some = np.sort(rng.permutation(len(self.panel.series))[:_SAMPLE])
+        panel = Panel([self.panel.series[i] for i in some], self.panel.frequency, self.panel.roles, [])
+        errors = {window: self._linear_error(panel, some, window) for window in candidates}
+        best = min(errors.values())
+        return next(window for window, error in errors.items() if error <= _CLOSE * best)
+
+    def _linear_error(self, panel: Panel, some: np.ndarray, window: int) -> float:
+        spans = {part: self.periods.of(part)[some] for part in ("train", "validation")}
+        inputs = self._inputs(window).fit(panel, spans["train"][:, 1].tolist())
+        encoded = inputs(panel)
+        train, validation = (
+            Windows.within(encoded, window, self.task.horizon, spans[part], self._least(window))
+            for part in ("train", "validation")
+        )
+        if not len(train) or not len(validation):
+            return float("inf")
+        return fit_linear(train, validation, self.recipe.scaling).error
+
+    def _introduction(self, steps: int) -> str:
+        series, settings = self.panel.series, self.panel
+        count = f"{len(series)} series, " if len(series) > 1 else ""
+        lines = [f"{self.request.data}: {count}{steps} steps, {settings.frequency.words()}", *settings.notes]
+        longest = int(np.argmax([s.end for s in series]))
+        bounds = self.periods.bounds[longest]
+        parts = ", ".join(
+            f"{part} {_stamp(series[longest].stamps, bounds[i])} to {_stamp(series[longest].stamps, bounds[i + 1] - 1)}"
+            for i, part in enumerate(PARTS)
+        )
+        lines.append(parts if self.periods.together else f"each series is cut by its own length; the longest: {parts}")
+        how = " (chosen on the validation part)" if self.chosen else ""
+        season = f"a season of {self.season}" if self.season > 1 else "no season"
+        lines.append(f"reads {self.window} steps{how}, forecasts {self.task.horizon}; {season}")
+        return "\n".join(lines)
+
+    def _bounds(self) -> list[list[tuple[int, int]]]:
+        return [[(int(row[i]), int(row[i + 1])) for i in range(4)] for row in self.periods.bounds]
+
+
+def _words(share: float) -> str:
+    if share == 1:
+        return "the model's"
+    if share == 0:
+        return "the last value: on the validation part the model's is not clearly better"
+    return f"{share:.0%} of the way from the last value to the model's, as weighed on the validation part"
+
+
+def _rows(windows: Windows) -> Rows:
+    return Rows(windows, windows, PanelInputs.collate)
+
+
+def _with_defaults(request: Request) -> dict[str, Any]:
+    given = {name: value for name, value in request.settings.items() if value not in (None, ())}
+    return {**{name: setting.default for name, setting in Forecast.settings.items()}, **given}
+
+
+def _roles(request: Request) -> Roles:
+    columns = request.columns
+    if not columns.get("target"):
+        raise BadInput("which column is to be forecast? give --target COLUMN")
+    many = {role: tuple(columns.get(role) or ()) for role in ("known", "past", "static")}
+    return Roles(tuple(columns["target"]), columns.get("time"), columns.get("id"), **many)
+
+
+def _shares(split: tuple[float, ...]) -> tuple[float, float, float]:
+    if len(split) != 3 or min(split) <= 0 or (max(split) <= 1 and sum(split) > 1 + 1e-9):
+        raise BadInput(
+            f"--split {' '.join(f'{s:g}' for s in split)}: expected three shares that sum to at most 1 (0.7 0.1 0.2), "
+            "or three numbers of steps, of training, validation and test"
+        )
+    return split[0], split[1], split[2]
+
+
+def _describe(path: Path, roles: Roles) -> dict[str, Any]:
+    columns = {"target": roles.targets, "time": roles.time, "id": roles.id}
+    columns |= {role: getattr(roles, role) for role in ("known", "past", "static")}
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return {"path": str(path.resolve()), "package": None, "columns": columns, "sha256": digest}
+
+
+def _stamp(stamps: np.ndarray, place: int) -> str:
+    return str(written(stamps[min(max(place, 0), len(stamps) - 1)]))

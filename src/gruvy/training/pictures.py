@@ -1,0 +1,60 @@
+"""Pictures of forecasts."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from gruvy.data.panel import Roles
+from gruvy.data.windows import Windows
+from gruvy.tasks.forecast import Forecast
+
+_PANELS = 6
+
+
+def forecast_picture(task: Forecast, outputs: Tensor, windows: Windows, roles: Roles) -> bytes:
+    """Some windows with what was forecast, its intervals and what came, as PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    chosen = np.unique(np.linspace(0, len(windows) - 1, _PANELS).round().astype(int))
+    some, shown = windows.take(chosen), outputs[chosen]
+    middle = some.in_units(shown[..., task.middle])
+    ends = {k: (some.in_units(low), some.in_units(up)) for k, (low, up) in task.intervals(shown).items()}
+    truth = some.in_units(some[slice(None)])
+    before = some.in_units(some.collate(np.arange(len(some)))["values"])
+    rows = -(-len(chosen) // 2)
+    figure = Figure(figsize=(11, 2.6 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    for place in range(len(chosen)):
+        axes = figure.add_subplot(rows, 2, place + 1)
+        track = windows.panel.tracks[some.track[place]]
+        series = windows.panel.panel.series[track.series]
+        stamps = _stamps(windows, series, int(some.origin[place]))
+        keep = min(windows.input_size, 3 * task.horizon)
+        past, future = stamps[: windows.input_size][-keep:], stamps[windows.input_size :]
+        axes.plot(past, before[place, -keep:, 0], color="0.5", linewidth=1)
+        for level, (low, up) in sorted(ends.items(), reverse=True):
+            axes.fill_between(future, low[place, :, 0], up[place, :, 0], alpha=0.2, color="C0", label=f"{level} %")
+        axes.plot(future, middle[place, :, 0], color="C0", label="forecast")
+        axes.plot(future, truth[place, :, 0], color="C1", linewidth=1, label="what came")
+        axes.set_title(" ".join(filter(None, (series.name, roles.targets[track.targets[0]]))), fontsize=9)
+        axes.tick_params(labelsize=7)
+        if place == 0:
+            axes.legend(frameon=False, fontsize=7)
+    figure.suptitle("Forecasts of the test part", fontsize=11)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=130, format="png")
+    return picture.getvalue()
+
+
+def _stamps(windows: Windows, series: Any, origin: int) -> np.ndarray:
+    """Of the window and the horizon; steps from the origin where there are no times."""
+    steps = np.arange(-windows.input_size, windows.horizon)
+    places = origin + steps
+    if series.stamps.dtype.kind != "M" or places[0] < 0 or places[-1] >= len(series.stamps):
+        return steps
+    return series.stamps[places]

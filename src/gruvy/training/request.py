@@ -1,0 +1,53 @@
+"""What the user asks of a training, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gruvy.cells import Cell
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    Attributes:
+        task: by name; columns: column names by role (a tuple where there may be several), None for the task's default.
+        settings: the task's own, by name; those that are not given have their defaults.
+        data: a file, or None for the task's default data.
+        out: the artefact's directory.
+        max_minutes: for the whole training, judging included; None for no limit.
+        overwrite: replace a model that is already there.
+        command: as the user typed it, for the model card.
+    """
+
+    task: str
+    out: Path
+    cell: Cell
+    data: str | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    engine: str = "auto"
+    recipe: str = "default"
+    max_minutes: float | None = None
+    overwrite: bool = False
+    drop_empty: bool = False
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training gave.
+
+    Attributes:
+        printed: for a person; measured: for a program, also `metrics.json`.
+        documents: further files of the artefact, by name.
+    """
+
+    printed: str
+    measured: dict[str, Any]
+    documents: Mapping[str, str | bytes] = field(default_factory=dict)

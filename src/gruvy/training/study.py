@@ -1,0 +1,50 @@
+"""What every kind of training has: its data read and split, its model, and how that is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from gruvy import artefact
+from gruvy.training.loop import Rows
+from gruvy.training.request import Outcome, Request
+
+
+class Study(Protocol):
+    """One training, from data to judgement; `gruvy.training.train` runs it.
+
+    Attributes:
+        request: what the user asked for; recipe: its hyper-parameters.
+        task: has seen the targets; kind: of the inputs, a key of `RECIPES`; inputs: how they are prepared.
+        introduction: what was read and how it is split, for the user.
+        data: what was read, for `config.json`; size: of the data, in words.
+        rows: of the training and the validation part, once `learn` has been called.
+        use: how to use the model, for the model card: a command and a line of Python.
+    """
+
+    request: Request
+    recipe: Any
+    task: Any
+    kind: str
+    inputs: Any
+    introduction: str
+    data: dict[str, Any]
+    size: str
+    rows: dict[str, Rows]
+
+    @property
+    def loss(self) -> Callable[[Tensor, Tensor], Tensor]: ...
+
+    def learn(self) -> None:
+        """Prepare the inputs from the training part, and encode all parts."""
+        ...
+
+    def build(self) -> Any:
+        """The model, with everything fitted that needs no gradient steps."""
+        ...
+
+    def judge(self, trained: artefact.Trained) -> Outcome:
+        """Measure the trained model beside its baselines, on the test part."""
+        ...
