@@ -87,8 +87,11 @@ def evaluate_forecast(folder: str, data: str | None, as_json: bool) -> None:
             f"{data} has series of at most {longest} steps; evaluating needs {inputs.least} to read and "
             f"{inputs.horizon} to forecast: give longer ones"
         )
-    outputs = trained.branches(windows)[trained.model.answer]
-    printed, measured = backtest(trained, outputs, windows)
+    before = None
+    if data is None:
+        spans = np.array([row[place - 1 : place + 1] for row in bounds])
+        before = Windows.within(encoded, inputs.input_size, inputs.horizon, spans, inputs.least)
+    printed, measured = backtest(trained, windows, before)
     if as_json:
         print(to_json({"task": "forecast", **measured}))
         return

@@ -119,6 +119,7 @@ class PanelInputs:
         columns: the covariates.
         missing: whether training has missing values.
         least: steps of history a forecast needs at least; what a window lacks is marked as missing.
+        reach: steps back that intervals are calibrated on.
         cycles: which of the calendar's features are read: those of a day, a week or a year that training saw twice.
         history: the last window of every series, by column; what a forecast without a file goes on from.
     """
@@ -135,6 +136,7 @@ class PanelInputs:
     missing: bool = False
     cycles: list[int] = field(default_factory=list)
     least: int = 1
+    reach: int = 1
     history: dict[str, list[Any]] = field(default_factory=dict)
 
     FILE = "inputs.json"
@@ -243,7 +245,8 @@ class PanelInputs:
             "horizon": self.horizon, "season": self.season, "joint": self.joint, "numbers": self.numbers,
             "scales": {key: [s.mean, s.scale, _or_none(s.naive)] for key, s in self.scales.items()},
             "columns": {name: column.to_json() for name, column in self.columns.items()},
-            "missing": self.missing, "cycles": self.cycles, "least": self.least, "history": self.history,
+            "missing": self.missing, "cycles": self.cycles, "least": self.least, "reach": self.reach,
+            "history": self.history,
         }  # fmt: skip
         (folder / self.FILE).write_text(json.dumps(data), encoding="utf-8")
 
@@ -257,7 +260,7 @@ class PanelInputs:
         return cls(
             Roles(**roles), Frequency.from_json(data["frequency"]), data["input_size"], data["horizon"],
             data["season"], data["joint"], data["numbers"], scales, columns, data["missing"], data["cycles"],
-            data["least"], data["history"],
+            data["least"], data["reach"], data["history"],
         )  # fmt: skip
 
     def _groups(self) -> list[tuple[int, ...]]:

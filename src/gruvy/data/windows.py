@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gruvy.data.grid import positions
 from gruvy.data.panel import Panel
 from gruvy.data.panel_inputs import EncodedPanel
 from gruvy.errors import BadInput
@@ -130,6 +132,11 @@ class Windows:
             origins.append(found)
         return cls(panel, input_size, horizon, np.concatenate(tracks), np.concatenate(origins))
 
+    def followed_by(self, others: Windows) -> Windows:
+        """These windows, then `others` of the same panel."""
+        track, origin = np.concatenate([self.track, others.track]), np.concatenate([self.origin, others.origin])
+        return Windows(self.panel, self.input_size, self.horizon, track, origin)
+
     @classmethod
     def at_the_end(cls, panel: EncodedPanel, input_size: int, horizon: int) -> Self:
         """One window a track, whose horizon is the future."""
@@ -143,6 +150,15 @@ class Windows:
     def lengths(self) -> np.ndarray:
         """All alike, `(windows,)`."""
         return np.full(len(self), self.input_size)
+
+    @cached_property
+    def times(self) -> np.ndarray:
+        """The step of the panel's grid that each window's origin stands on, int64 `(windows,)`, from 0."""
+        series = self.panel.series[self.track]
+        stamps = [s.stamps for s in self.panel.panel.series]
+        origins = np.array([stamps[i][o] for i, o in zip(series, self.origin, strict=True)], stamps[0].dtype)
+        distinct, place = np.unique(origins, return_inverse=True)
+        return positions(distinct, self.panel.panel.frequency)[0][place] if len(distinct) else place
 
     @property
     def targets(self) -> Windows:

@@ -20,6 +20,9 @@ from gruvy.tasks.contract import Column, Modality, Setting
 LOSSES = ("quantile", "mae", "mse", "huber")
 _DECILES = tuple(k / 10 for k in range(1, 10))
 _EACH_STEP = 200  # calibration windows from which on each step of the horizon has a width of its own
+_ENOUGH = 20  # windows to calibrate on
+
+Widening = Mapping[int, Tensor]  # by level, how much wider than the model says, (windows, horizon)
 
 
 @dataclass(frozen=True)
@@ -124,32 +127,58 @@ class Forecast:
             each = error.abs()
         return each.sum() / (there.sum() * outputs.shape[-1]).clamp(min=1)
 
-    def calibrated(self, outputs: Tensor, targets: Tensor) -> Self:
-        """With intervals widened (or narrowed) until they hold the right share of calibration windows.
+    def calibrated(self, outputs: Tensor, truth: Tensor) -> Self:
+        """With intervals widened (or narrowed) until they hold the right share of these windows.
 
         Split conformal prediction on the distance from the point forecast, in units of the interval's own half
         (Romano et al. 2019, arXiv:1905.03222, with relative widths); a point loss has widths of one standard deviation.
         """
-        widening = {}
-        for level in self.levels:
-            lower, upper = self._edges(outputs, level)
-            middle = outputs[..., self.middle]
-            error = targets - middle
-            half = torch.where(error > 0, upper - middle, middle - lower).clamp(min=1e-6)
-            widening[level] = self._conformal(error.abs() / half, level / 100)
-        return replace(self, widening=widening)
+        scores = self._scores(outputs, truth)
+        return replace(self, widening={level: _widths(scores[level], level) for level in self.levels})
 
-    def intervals(self, outputs: Tensor) -> dict[int, tuple[Tensor, Tensor]]:
-        """By level, lower and upper ends `(batch, horizon, targets)`."""
+    def rolled(self, outputs: Tensor, windows: Windows, reach: int) -> Widening:
+        """Widenings of every window, as if the intervals had been calibrated again at every `horizon` steps.
+
+        Each is learned from windows whose horizon was over by then, at most `reach` steps back; the task's own serves
+        as long as there are too few of them.
+
+        Returns:
+            By level, `(windows, horizon)`.
+        """
+        scores = self._scores(outputs, windows[slice(None)])
+        times = windows.times
+        order = np.argsort(times, kind="stable")
+        ordered = times[order]
+        found = {level: torch.ones(len(windows), self.horizon) for level in self.levels}
+        for level, widths in found.items():
+            if level in self.widening:
+                widths[:] = torch.tensor(self.widening[level])
+        for start in range(int(times.min(initial=0)), int(times.max(initial=0)) + 1, self.horizon):
+            over = start - self.horizon
+            first, last, now, then = np.searchsorted(ordered, [over - reach, over + 1, start, start + self.horizon])
+            if last - first >= _ENOUGH and then > now:
+                for level, widths in found.items():
+                    widths[order[now:then]] = torch.tensor(_widths(scores[level][order[first:last]], level))
+        return found
+
+    def intervals(self, outputs: Tensor, widening: Widening | None = None) -> dict[int, tuple[Tensor, Tensor]]:
+        """By level, lower and upper ends `(batch, horizon, targets)`.
+
+        Args:
+            widening: of each window, as `rolled` gives it; the task's own otherwise.
+        """
         middle = outputs[..., self.middle]
         found = {}
         for level in self.levels:
             lower, upper = self._edges(outputs, level)
-            factor = outputs.new_tensor(self.widening.get(level, (1.0,) * self.horizon))[:, None]
+            if widening is not None:
+                factor = widening[level][..., None]
+            else:
+                factor = outputs.new_tensor(self.widening.get(level, (1.0,) * self.horizon))[:, None]
             found[level] = (middle - factor * (middle - lower), middle + factor * (upper - middle))
         return found
 
-    def metrics(self, outputs: Tensor, windows: Windows) -> dict[str, float]:
+    def metrics(self, outputs: Tensor, windows: Windows, widening: Widening | None = None) -> dict[str, float]:
         """Errors of the point forecast in the target's units, in standard deviations (`scaled`), and relative to the
         seasonal naive one (MASE); CRPS from the deciles, in the target's units; the share each interval holds."""
         truth = windows[slice(None)]
@@ -163,7 +192,7 @@ class Forecast:
             "scaled_mse": error.square().mean(), "mase": (absolute / naive).nanmean(),
             "crps": self._crps(outputs[there], truth[there], scale),
         }  # fmt: skip
-        for level, (lower, upper) in self.intervals(outputs).items():
+        for level, (lower, upper) in self.intervals(outputs, widening).items():
             inside = (truth[there] >= lower[there]) & (truth[there] <= upper[there])
             figures[f"coverage_{level}"] = inside.double().mean()
         return {name: float(value) for name, value in figures.items()}
@@ -188,16 +217,30 @@ class Forecast:
         places = [self.quantiles.index(round(0.5 + side * level / 200, 4)) for side in (-1, 1)]
         return outputs[..., places[0]], outputs[..., places[1]]
 
-    def _conformal(self, scores: Tensor, share: float) -> tuple[float, ...]:
-        """`(horizon,)` from scores `(windows, horizon, targets)`, NaN where there was no target."""
-        pooled = not len(scores) or int((~scores[:, 0].isnan()).sum()) < _EACH_STEP
-        steps = [scores.flatten()] if pooled else [scores[:, step].flatten() for step in range(self.horizon)]
-        widths = [_quantile(step[~step.isnan()], share) for step in steps]
-        return tuple(widths * self.horizon if pooled else widths)
+    def _scores(self, outputs: Tensor, truth: Tensor) -> dict[int, Tensor]:
+        """By level, how many halves of the interval the truth lies from its middle, `(windows, horizon, targets)`."""
+        middle = outputs[..., self.middle]
+        error = truth - middle
+        found = {}
+        for level in self.levels:
+            lower, upper = self._edges(outputs, level)
+            half = torch.where(error > 0, upper - middle, middle - lower).clamp(min=1e-6)
+            found[level] = error.abs() / half
+        return found
+
+
+def _widths(scores: Tensor, level: int) -> tuple[float, ...]:
+    """`(horizon,)` from scores `(windows, horizon, targets)`, NaN where there was no target; of one window's step where
+    there are windows enough, else of all its steps together."""
+    horizon = scores.shape[1]
+    if len(scores) < _EACH_STEP:
+        return (_quantile(scores.flatten(), level / 100),) * horizon
+    return tuple(_quantile(scores[:, step].flatten(), level / 100) for step in range(horizon))
 
 
 def _quantile(scores: Tensor, share: float) -> float:
     """The smallest score that is not exceeded by `share` of the scores and one more, as conformal prediction asks."""
+    scores = scores[~scores.isnan()]
     if not len(scores):
         return 1.0
     rank = min(len(scores), math.ceil((len(scores) + 1) * share))

@@ -13,11 +13,14 @@ from torch import Tensor
 
 from gruvy.cells import Cell
 from gruvy.data.panel import Panel, Roles, panel_from_columns, read_panel
-from gruvy.data.panel_inputs import PanelInputs, check_known_future
+from gruvy.data.panel_inputs import EncodedPanel, PanelInputs, check_known_future
 from gruvy.data.windows import Windows
 from gruvy.errors import BadInput
 from gruvy.models.forecast import ForecastModel, forecast_model
 from gruvy.tasks.recipes import ForecastRecipe
+
+_CALIBRATED_ON = 5000  # windows
+_ENOUGH = 20  # windows that do not overlap the last one
 
 KIND = "panel"
 COMMAND = "gruvy forecast DIR"
@@ -90,6 +93,7 @@ def predict(trained: Any, raw: Any = None) -> list[dict[str, Any]]:
     encoded = inputs(panel)
     windows = Windows.at_the_end(encoded, inputs.input_size, inputs.horizon)
     outputs = trained.branches(windows)[trained.model.answer]
+    task = recalibrated(trained, encoded)
     levels = {level: (windows.in_units(low), windows.in_units(up))
               for level, (low, up) in task.intervals(outputs).items()}  # fmt: skip
     middle = windows.in_units(outputs[..., task.middle])
@@ -106,6 +110,18 @@ def predict(trained: Any, raw: Any = None) -> list[dict[str, Any]]:
                         row[f"{side}_{level}"] = float(ends[place, step, column])
                 rows.append(row)
     return rows
+
+
+def recalibrated(trained: Any, encoded: EncodedPanel) -> Any:
+    """The task with intervals calibrated on what has already come after earlier windows of the panel, where it holds
+    enough of them."""
+    inputs = trained.inputs
+    ends = np.array([series.end for series in encoded.panel.series])
+    spans = np.stack([np.maximum(0, ends - inputs.reach - inputs.horizon + 1), ends], axis=1)
+    windows = Windows.within(encoded, inputs.input_size, inputs.horizon, spans, inputs.least).thinned(_CALIBRATED_ON)
+    if len(windows) < inputs.horizon + _ENOUGH:
+        return trained.task
+    return trained.task.calibrated(trained.branches(windows)[trained.model.answer], windows[slice(None)])
 
 
 def _labels(roles: Roles, name: str, target: str, stamp: Any) -> dict[str, Any]:

@@ -17,25 +17,35 @@ from gruvy.training import report
 
 
 def backtest(
-    trained: artefact.Trained, outputs: Tensor, windows: Windows, seed: int = 0
+    trained: artefact.Trained, windows: Windows, before: Windows | None = None, seed: int = 0
 ) -> tuple[list[str], dict[str, Any]]:
     """Measure forecasts of windows beside the last value, the seasonal naive and the linear forecast.
+
+    The intervals are calibrated as the windows roll on, see `Forecast.rolled`.
+
+    Args:
+        before: earlier windows, to calibrate on only.
 
     Returns:
         Paragraphs to print, and the figures.
     """
     task: Forecast = trained.task
     inputs = trained.inputs
+    rolling = windows if before is None else before.followed_by(windows)
+    everything = trained.branches(rolling)[trained.model.answer]
+    outputs = everything[len(rolling) - len(windows) :]
+    widening = {level: widths[len(rolling) - len(windows) :]
+                for level, widths in task.rolled(everything, rolling, inputs.reach).items()}  # fmt: skip
     point = replace(task, kind="mae", levels=())
     baselines = {"last value": modality.last_value(windows)}
     if inputs.season > 1:
         baselines["seasonal naive"] = modality.seasonal_naive(windows, inputs.season)
     baselines["linear (ridge)"] = _linear(trained, windows)
-    figures = {"model": task.metrics(outputs, windows)}
+    figures = {"model": task.metrics(outputs, windows, widening)}
     for name, forecast in baselines.items():
         figures[name] = {**dict.fromkeys(figures["model"], float("nan")), **point.metrics(forecast, windows)}
     best = min(baselines, key=lambda name: figures[name]["scaled_mae"])
-    blocks = windows.origin // task.horizon
+    blocks = windows.times // task.horizon
     ours, theirs = (
         _by_block(scorer.scores(forecast, windows), blocks)
         for scorer, forecast in ((task, outputs), (point, baselines[best]))

@@ -32,6 +32,7 @@ from gruvy.training.request import Outcome, Request
 _LONGEST = 1000  # steps of a window that is chosen on data
 _CLOSE = 1.02  # of the best error: then the shorter window is taken
 _SAMPLE = 100  # series the choice looks at
+_REACH = 8  # horizons back that intervals are calibrated on, at least
 _MOST_VALIDATED = 20_000  # windows
 _MOST_NUMBERS = 2e8  # of outputs held at once
 
@@ -76,6 +77,8 @@ class ForecastStudy:
         """See `Study`."""
         self.inputs = self._inputs(self.window)
         self.inputs.least = self._least(self.window)
+        calibration = self.periods.of("calibration")
+        self.inputs.reach = max(_REACH * self.task.horizon, int(np.diff(calibration).max()))
         self.inputs.fit(self.panel, self.periods.of("train")[:, 1].tolist())
         self.inputs.remember(self.panel)
         encoded = self.inputs(self.panel)
@@ -94,15 +97,18 @@ class ForecastStudy:
         return model
 
     def judge(self, trained: artefact.Trained) -> Outcome:
-        """Decide on the validation part how far the model is believed, calibrate the intervals on the calibration
-        part, and measure on the test part."""
+        """Decide on what comes before the test part how far the model is believed, calibrate the intervals on the
+        calibration part, measure on the test part, and calibrate again for the future."""
         self._weigh(trained)
-        calibration = self.windows["calibration"]
-        outputs = trained.branches(calibration)[trained.model.answer]
-        self.task = trained.task = self.task.calibrated(outputs, calibration[slice(None)])
-        windows = self.windows["test"]
+        calibration, windows = self.windows["calibration"], self.windows["test"]
+        trained.task = self._calibrated(trained, calibration)
+        printed, measured = backtest(trained, windows, calibration, self.request.seed)
         outputs = trained.branches(windows)[trained.model.answer]
-        printed, measured = backtest(trained, outputs, windows, self.request.seed)
+        picture = forecast_picture(trained.task, outputs, windows, self.inputs.roles)
+        both = calibration.followed_by(windows)
+        trained.task = self._calibrated(
+            trained, both.take(np.flatnonzero(both.times > both.times.max() - self.inputs.reach))
+        )
         share = float(trained.model.share)
         printed = [f"test windows: {len(windows)}; the forecast is {_words(share)}", *printed]
         split = {
@@ -116,16 +122,20 @@ class ForecastStudy:
         }  # fmt: skip
         documents: dict[str, str | bytes] = {
             "split.json": json.dumps(split),
-            "forecast.png": forecast_picture(trained.task, outputs, windows, self.inputs.roles),
+            "forecast.png": picture,
         }
         return Outcome("\n\n".join(printed), {"task": "forecast", "share": share, **measured}, documents)
 
     def _weigh(self, trained: artefact.Trained) -> None:
-        windows = self.windows["validation"]
+        windows = self.windows["validation"].followed_by(self.windows["calibration"])
         outputs = trained.branches(windows)[trained.model.answer][..., self.task.middle]
-        blocks = windows.origin // self.task.horizon
+        blocks = windows.times // self.task.horizon
         share = believed(outputs, modality.last_value(windows)[..., 0], windows[slice(None)], blocks)
         trained.model.share.fill_(share)
+
+    def _calibrated(self, trained: artefact.Trained, windows: Windows) -> Forecast:
+        outputs = trained.branches(windows)[trained.model.answer]
+        return self.task.calibrated(outputs, windows[slice(None)])
 
     def _inputs(self, window: int) -> PanelInputs:
         return PanelInputs(self.panel.roles, self.panel.frequency, window, self.task.horizon, self.season, self.joint)
@@ -190,8 +200,8 @@ def _words(share: float) -> str:
     if share == 1:
         return "the model's"
     if share == 0:
-        return "the last value: on the validation part the model's is not clearly better"
-    return f"{share:.0%} of the way from the last value to the model's, as weighed on the validation part"
+        return "the last value: on the parts before the model's is not clearly better"
+    return f"{share:.0%} of the way from the last value to the model's, as weighed on the parts before"
 
 
 def _rows(windows: Windows) -> Rows:
