@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as serialise
-from torch import Tensor
+from torch import Tensor, nn
 
 from gruvy import __version__
 from gruvy.cells import Cell
@@ -96,10 +96,19 @@ class Trained:
     def branches(self, encoded: Any) -> dict[str, Tensor]:
         """The outputs of each branch for encoded inputs, `(rows, output_size)`; `model.answer` names the model's."""
         self.model.eval()
+        return self._in_batches(self.model.branches, encoded)
+
+    @torch.no_grad()
+    def outputs_of(self, network: nn.Module, encoded: Any) -> Tensor:
+        """The outputs of one of the model's networks for encoded inputs, `(rows, output_size)`."""
+        network.eval()
+        return self._in_batches(lambda batch: {"": network(batch)}, encoded)[""]
+
+    def _in_batches(self, say: Callable[[Any], dict[str, Tensor]], encoded: Any) -> dict[str, Tensor]:
         collected: dict[str, list[Tensor]] = {}
         order = list(LengthBuckets(encoded.lengths, _BATCH))
         for rows in order:
-            for name, outputs in self.model.branches(self.inputs.collate(encoded, rows)).items():
+            for name, outputs in say(self.inputs.collate(encoded, rows)).items():
                 collected.setdefault(name, []).append(outputs)
         place = torch.from_numpy(np.argsort(np.concatenate(order)))
         return {name: torch.cat(parts)[place] for name, parts in collected.items()}

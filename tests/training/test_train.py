@@ -165,7 +165,7 @@ def validation_loss(folder):
     columns = {name: model.task.columns[role].kind for role, name in model.about["data"]["columns"].items()}
     table = read_table(data_file(), columns)
     held = {name: [values[row - 1] for row in chosen] for name, values in table.columns.items()}
-    texts, targets = (held[model.about["data"]["columns"][role]] for role in model.task.columns)
+    texts, targets = (held[model.about["data"]["columns"][role]] for role in ("text", model.task.target))
     outputs = model.branches(model.inputs(texts))["recurrent branch"]
     return model.task.loss(outputs, model.task.encode(targets, chosen)).item()
 

@@ -19,8 +19,9 @@ from gruvy.artefact import Trained, to_json
 from gruvy.cli.options import dispatch, new_app
 from gruvy.data.windows import PARTS, Windows
 from gruvy.errors import BadInput
-from gruvy.tasks.panel import panel_of, predict
+from gruvy.tasks.panel import Stream, panel_of, predict
 from gruvy.training.backtest import backtest
+from gruvy.training.source import digest
 
 _SHOWN = 200  # rows printed as a table
 _TABLE = "forecast.csv"
@@ -48,7 +49,7 @@ def forecast(folder: str, data: str | None, out: str | None, quiet: bool, as_jso
     """Print the future of every series and save it as CSV."""
     trained = forecaster(folder)
     panel = panel_of(trained.inputs, data)
-    rows = predict(trained, panel)
+    rows = predict(trained, panel, trained.inputs.before if data is None else None)
     target = Path(out) if out is not None else Path(folder) / _TABLE
     try:
         with target.open("w", newline="", encoding="utf-8") as stream:
@@ -120,7 +121,9 @@ def stream(folder: str, state: str | None) -> None:
     """One row in, one forecast out."""
     trained = forecaster(folder)
     file = Path(state) if state is not None else Path(folder) / "stream.json"
-    stream = trained.modality.Stream(trained, _saved(file) if file.exists() else None)  # type: ignore[attr-defined]
+    if not file.parent.is_dir():
+        raise BadInput(f"--state {file}: there is no such directory; give a file that can be written")
+    stream = Stream(trained, _saved(file, trained) if file.exists() else None)
     try:
         for number, row in enumerate(_rows(sys.stdin), 1):
             try:
@@ -129,7 +132,7 @@ def stream(folder: str, state: str | None) -> None:
                 raise BadInput(f"row {number} of standard input: {error}") from None
     finally:
         aside = file.with_name(file.name + ".part")
-        aside.write_text(json.dumps(stream.history), encoding="utf-8")
+        aside.write_text(json.dumps(stream.state), encoding="utf-8")
         aside.rename(file)
 
 
@@ -150,28 +153,29 @@ def _training_file(trained: Trained) -> Path:
     path = Path(about["path"])
     if not path.is_file():
         raise BadInput(f"the data of the training is no longer at {path}; give --data FILE")
-    with path.open("rb") as opened:
-        import hashlib
-
-        if hashlib.file_digest(opened, "sha256").hexdigest() != about["sha256"]:
-            raise BadInput(f"{path} has changed since the training, so its test part is unknown; give --data FILE")
+    if digest(path) != about["sha256"]:
+        raise BadInput(f"{path} has changed since the training, so its test part is unknown; give --data FILE")
     return path
 
 
-def _saved(file: Path) -> dict[str, list[Any]]:
+def _saved(file: Path, trained: Trained) -> dict[str, Any]:
     try:
         saved = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(saved, dict) or not all(isinstance(v, list) for v in saved.values()):
+        history = saved["history"]
+        whole = (
+            set(history) == set(trained.inputs.roles.columns) and len({len(cells) for cells in history.values()}) == 1
+        )
+        if not whole or not isinstance(saved["before"], dict):
             raise ValueError
         return saved
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise BadInput(f"{file} does not hold the state of a stream; remove it to begin anew") from None
 
 
 def _rows(lines: io.TextIOBase | Any) -> Any:
     """Rows as dicts, from JSON lines or from CSV with a header."""
     header: list[str] | None = None
-    for line in lines:
+    for line in _text(lines):
         if not line.strip():
             continue
         if header is None and line.lstrip().startswith("{"):
@@ -184,6 +188,13 @@ def _rows(lines: io.TextIOBase | Any) -> Any:
         if len(cells) != len(header):
             raise BadInput(f"{line.strip()!r:.80} has {len(cells)} fields where the header has {len(header)}")
         yield dict(zip(header, cells, strict=True))
+
+
+def _text(lines: Any) -> Any:
+    try:
+        yield from lines
+    except UnicodeDecodeError as error:
+        raise BadInput(f"standard input is not UTF-8 (byte {error.start}); convert it to UTF-8") from None
 
 
 def _object(line: str) -> Mapping[str, Any]:

@@ -12,7 +12,8 @@ import typer
 
 from gruvy import artefact
 from gruvy.cli.forecast import evaluate_forecast
-from gruvy.cli.options import column_options, dispatch, new_app, with_options
+from gruvy.cli.options import column_options, dispatch, many_columns, new_app, repeated, with_options
+from gruvy.cli.series import series_examples, series_inputs
 from gruvy.data.tables import read_table
 from gruvy.errors import BadInput
 from gruvy.training.report import table
@@ -35,7 +36,7 @@ def run_evaluate(arguments: list[str]) -> None:
 
     app = new_app("Judge a model on its own test rows, or on a file.")
     app.command()(with_options(command, {**column_options(), **_FILE}, positional={"folder": _Directory}))
-    dispatch(app, arguments, "evaluate")
+    dispatch(app, repeated(arguments, many_columns()), "evaluate")
 
 
 def run_predict(arguments: list[str]) -> None:
@@ -49,7 +50,7 @@ def run_predict(arguments: list[str]) -> None:
     app = new_app("Predict from texts on the command line, from a file, or from standard input (one a line).")
     positional = {"folder": _Directory, "inputs": _Inputs}
     app.command()(with_options(command, {**column_options(), **_FILE}, positional=positional))
-    dispatch(app, arguments, "predict")
+    dispatch(app, repeated(arguments, many_columns()), "predict")
 
 
 def evaluate(folder: str, data: str | None, columns: Mapping[str, str | None], drop_empty: bool, as_json: bool) -> None:
@@ -60,7 +61,9 @@ def evaluate(folder: str, data: str | None, columns: Mapping[str, str | None], d
         return
     trained = artefact.load(folder)
     task = trained.task
-    if data is None:
+    if trained.kind == "series":
+        examples: Any = series_examples(trained, Path(folder), data, columns)
+    elif data is None:
         _refuse_columns(columns)
         examples = _test_rows(trained, Path(folder))
     else:
@@ -69,8 +72,9 @@ def evaluate(folder: str, data: str | None, columns: Mapping[str, str | None], d
         examples = read_examples(type(task), source)
     targets = task.encode(examples.targets, examples.rows.tolist())
     outputs = trained.branches(trained.inputs(examples.inputs))[trained.model.answer]
-    if data is None:
-        name, baseline = task.baseline_name, artefact.read_json(Path(folder), "metrics.json")["baseline"]
+    if data is None and not columns.get("series"):
+        measured = artefact.read_json(Path(folder), "metrics.json")
+        name, baseline = measured.get("best_baseline", task.baseline_name), measured["baseline"]
     else:
         name, baseline = "constant guess", task.metrics(task.constant_outputs(len(targets)), targets)
     metrics = task.metrics(outputs, targets)
@@ -105,7 +109,9 @@ def predict(
     trained = artefact.load(folder)
     if trained.task.study == "forecast":
         raise BadInput(f"{folder} holds a model that forecasts; ask it with gruvy forecast {folder}")
-    if data is not None:
+    if trained.kind == "series":
+        inputs: Any = series_inputs(trained, data, columns, given)
+    elif data is not None:
         role = next(role for role in trained.task.columns if role != trained.task.target)
         name = _named(columns, trained)[role]
         kinds: dict[str, Any] = {name: trained.task.columns[role].kind}
@@ -119,7 +125,7 @@ def predict(
 
 def _refuse_columns(columns: Mapping[str, str | None]) -> None:
     for role, name in columns.items():
-        if name is not None:
+        if name:
             raise BadInput(f"--{role} names a column, and there is no file; give --data FILE with it")
 
 
@@ -143,8 +149,8 @@ def _plain(prediction: Mapping[str, Any]) -> str:
 
 def _named(columns: Mapping[str, str | None], trained: artefact.Trained) -> dict[str, str]:
     """Column names by role: those of the training, but for those the user gave."""
-    own = trained.task.columns
     for role, name in columns.items():
-        if name is not None and role not in own:
-            raise BadInput(f"--{role} has no place here; a {trained.task.name} model reads --{', --'.join(own)}")
+        if name and role not in trained.about["data"]["columns"]:
+            read = ", --".join(trained.about["data"]["columns"])
+            raise BadInput(f"--{role} has no place here; this {trained.task.name} model reads --{read}")
     return {role: columns.get(role) or name for role, name in trained.about["data"]["columns"].items()}

@@ -28,7 +28,15 @@ def column_options() -> Options:
     """`--text`, `--label`, ...: every role of every task, for commands that learn the task from a model."""
     tasks = [task for task in TASKS.values() if task.study == "examples"]
     roles = {role: column for task in tasks for role, column in task.columns.items()}
-    return {role: (str | None, None, f"{column.help} [as in the training]") for role, column in roles.items()}
+    return {
+        role: (list[str] | None if column.many else str | None, None, f"{column.help} [as in the training]")
+        for role, column in roles.items()
+    }
+
+
+def many_columns() -> set[str]:
+    """The roles of `column_options` that several columns may have."""
+    return {role for task in TASKS.values() for role, column in task.columns.items() if column.many}
 
 
 def repeated(arguments: list[str], many: Collection[str]) -> list[str]:

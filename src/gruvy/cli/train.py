@@ -55,7 +55,7 @@ def _command(task: type[Task]) -> Any:
         options[role] = (list[str] | None if column.many else str | None, None, column.help + default)
     for name, setting in task.settings.items():
         options[name] = _option(setting)
-    recipes = RECIPES[task.modality.KIND]
+    recipes = dict.fromkeys(name for modality in task.modalities for name in RECIPES[modality.KIND])
     common = {**_COMMON, "recipe": (str, "default", f"hyper-parameters by name: {', '.join(recipes)}")}
 
     def command(**given: Any) -> None:
@@ -93,7 +93,7 @@ def _train(task: type[Task], given: dict[str, Any]) -> None:
     outcome = train(request, console)
     print(to_json(outcome.measured) if given["json"] else outcome.printed)
     out = shlex.quote(given["out"])
-    console.print(f"\nthe model is in {out}: {task.modality.COMMAND.replace('DIR', out)}", highlight=False)
+    console.print(f"\nthe model is in {out}: {outcome.use.replace('DIR', out)}", highlight=False)
 
 
 def _value(given: Any, option: Column | Setting) -> Any:

@@ -14,15 +14,11 @@ from gruvy.errors import BadInput
 _MOST = 30  # categories of a column that get a feature of their own
 
 
-def carried(values: np.ndarray) -> np.ndarray:
-    """`values` `(steps,)` with the last number carried over what is missing (NaN), and the first back to the start."""
+def carried(values: np.ndarray, start: float) -> np.ndarray:
+    """`values` `(steps,)` with the last number carried over what is missing (NaN), and `start` where there is none."""
     known = np.isfinite(values)
-    if known.all():
-        return values
-    if not known.any():
-        return np.zeros_like(values)
     last = np.maximum.accumulate(np.where(known, np.arange(len(values)), -1))
-    return values[np.where(last < 0, int(known.argmax()), last)]
+    return np.where(last < 0, start, values[np.maximum(last, 0)])
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,9 @@ class Column:
         values = values[np.isfinite(values)]
         if not len(values):
             return cls()
-        return cls(float(values.mean()), float(values.std()) or 1.0)
+        spread = float(values.std())
+        constant = spread <= 1e-9 * float(np.abs(values).max())
+        return cls(float(values.mean()), 1.0 if constant else spread)
 
     @property
     def width(self) -> int:
@@ -59,9 +57,8 @@ class Column:
         """
         if self.categories is None:
             if values.dtype == object:
-                text = next(str(cell) for cell in values if cell != "")
-                raise BadInput(f"column {name!r} holds {text!r}, where training had numbers; write a number there")
-            standard = (carried(values) - self.mean) / self.scale
+                values = np.array([_number(name, cell) for cell in values])
+            standard = (carried(values, self.mean) - self.mean) / self.scale
             return standard.astype(np.float32)[:, None]
         texts = [f"{v:g}" if np.isfinite(v) else "" for v in values] if values.dtype != object else values
         place = {category: i for i, category in enumerate(self.categories)}
@@ -77,6 +74,13 @@ class Column:
         """What `to_json` wrote."""
         categories = data["categories"]
         return cls(data["mean"], data["scale"], None if categories is None else tuple(categories))
+
+
+def _number(name: str, cell: Any) -> float:
+    try:
+        return float(cell) if cell != "" else float("nan")
+    except ValueError:
+        raise BadInput(f"column {name!r} holds {cell!r}, where training had numbers; write a number there") from None
 
 
 def features(

@@ -118,10 +118,11 @@ class PanelInputs:
         numbers: of each track, from 1, by its key; scales: by series and target.
         columns: the covariates.
         missing: whether training has missing values.
-        least: steps of history a forecast needs at least; what a window lacks is marked as missing.
+        least: steps of history a forecast needs at least; what a window lacks counts as missing.
         reach: steps back that intervals are calibrated on.
-        cycles: which of the calendar's features are read: those of a day, a week or a year that training saw twice.
+        cycles: the calendar's features that are read; None for every cycle that training saw twice.
         history: the last window of every series, by column; what a forecast without a file goes on from.
+        before: steps of each series before its history, which number the steps of a file without a time column.
     """
 
     roles: Roles
@@ -134,10 +135,11 @@ class PanelInputs:
     scales: dict[str, Scale] = field(default_factory=dict)
     columns: dict[str, Column] = field(default_factory=dict)
     missing: bool = False
-    cycles: list[int] = field(default_factory=list)
+    cycles: list[int] | None = None
     least: int = 1
     reach: int = 1
     history: dict[str, list[Any]] = field(default_factory=dict)
+    before: dict[str, int] = field(default_factory=dict)
 
     FILE = "inputs.json"
 
@@ -147,10 +149,12 @@ class PanelInputs:
         for series, end in parts:
             for place, target in enumerate(self.roles.targets):
                 values = series.targets[:end, place]
-                self.scales[_key(series.name, target)] = Scale.fit(values, self.season)
+                if np.isfinite(values).any():
+                    self.scales[_key(series.name, target)] = Scale.fit(values, self.season)
                 self.missing |= bool(np.isnan(values).any())
         self.numbers = {key: i + 1 for i, key in enumerate(dict.fromkeys(self._track_keys(panel)))}
-        self.cycles = _seen_twice([s.stamps[:end] for s, end in parts if end], self.frequency)
+        if self.cycles is None:
+            self.cycles = _seen_twice([s.stamps[:end] for s, end in parts if end], self.frequency)
         for name in self.roles.known:
             self.columns[name] = Column.fit(s.known[name][:end] for s, end in parts)
         for name in self.roles.past:
@@ -161,7 +165,7 @@ class PanelInputs:
 
     def strangers(self, panel: Panel) -> list[str]:
         """A sentence about series training never had, if there are any."""
-        known = {name for key in self.scales for name in json.loads(key)[:1]}
+        known = {json.loads(key)[0] for key in self.numbers}
         names = [series.name for series in panel.series if series.name not in known]
         if not names:
             return []
@@ -176,7 +180,8 @@ class PanelInputs:
         roles = self.roles
         rows: dict[str, list[Any]] = {name: [] for name in roles.columns}
         for series in panel.series:
-            part = slice(max(0, series.end - self.input_size), None)
+            part = slice(_enough(series, max(0, series.end - self.input_size)), None)
+            self.before[series.name] = int(series.stamps[part.start]) if roles.time is None else part.start
             count = len(series.stamps[part])
             if roles.time is not None:
                 rows[roles.time] += [str(stamp) for stamp in series.stamps[part]]
@@ -202,7 +207,7 @@ class PanelInputs:
         """Features of a step known up to now, of one also known of the future, and of a series."""
         width = {role: sum(self.columns[c].width for c in getattr(self.roles, role)) for role in ("past", "known")}
         static = sum(self.columns[c].width for c in self.roles.static)
-        return {"past": width["past"], "known": width["known"] + len(self.cycles), "static": static}
+        return {"past": width["past"], "known": width["known"] + len(self.cycles or ()), "static": static}
 
     def __call__(self, panel: Panel) -> EncodedPanel:
         """Encode `panel`; a series training never had is scaled by its own values.
@@ -246,7 +251,7 @@ class PanelInputs:
             "scales": {key: [s.mean, s.scale, _or_none(s.naive)] for key, s in self.scales.items()},
             "columns": {name: column.to_json() for name, column in self.columns.items()},
             "missing": self.missing, "cycles": self.cycles, "least": self.least, "reach": self.reach,
-            "history": self.history,
+            "history": self.history, "before": self.before,
         }  # fmt: skip
         (folder / self.FILE).write_text(json.dumps(data), encoding="utf-8")
 
@@ -260,7 +265,7 @@ class PanelInputs:
         return cls(
             Roles(**roles), Frequency.from_json(data["frequency"]), data["input_size"], data["horizon"],
             data["season"], data["joint"], data["numbers"], scales, columns, data["missing"], data["cycles"],
-            data["least"], data["reach"], data["history"],
+            data["least"], data["reach"], data["history"], data["before"],
         )  # fmt: skip
 
     def _groups(self) -> list[tuple[int, ...]]:
@@ -286,7 +291,7 @@ class PanelInputs:
         for column, (target, scale) in enumerate(zip(targets, scales, strict=True)):
             raw = series.targets[:, target]
             seen[inside, column] = np.isfinite(raw)
-            shown[inside, column] = (carried(raw) - scale.mean) / scale.scale
+            shown[inside, column] = (carried(raw, scale.mean) - scale.mean) / scale.scale
         shown[: self.input_size] = shown[self.input_size]
         shown[inside.stop :] = shown[inside.stop - 1]
         return shown, seen
@@ -298,7 +303,7 @@ class PanelInputs:
         known = features(self.columns, self.roles.known, series.known, steps)
         missing = max(0, series.end + self.horizon - steps)
         stamps = np.concatenate([series.stamps, self.frequency.future(series.stamps[-1], missing)])
-        calendar = calendar_features(stamps, self.frequency)[1][:, self.cycles]
+        calendar = calendar_features(stamps, self.frequency)[1][:, self.cycles or []]
         room = self.input_size, self.horizon
         rows = self.input_size + steps + self.horizon
         calendar = np.pad(calendar, ((self.input_size, 0), (0, 0)), "edge")
@@ -318,6 +323,13 @@ def _seen_twice(stamps: Sequence[np.ndarray], frequency: Frequency) -> list[int]
     span = max(part[-1] - part[0] for part in stamps) / np.timedelta64(1, "D")
     names = calendar_features(stamps[0][:1], frequency)[0]
     return [i for i, name in enumerate(names) if span >= 2 * next(d for c, d in _CYCLES.items() if name.endswith(c))]
+
+
+def _enough(series: Series, start: int) -> int:
+    """A step at or before `start` from which on every value at `start` is known, or carried forward."""
+    columns = [*series.targets.T, *(values for values in series.past.values() if values.dtype != object)]
+    known = (np.flatnonzero(np.isfinite(values[: start + 1])) for values in columns)
+    return min((int(places[-1]) for places in known if len(places)), default=start)
 
 
 def _key(*names: str) -> str:
@@ -350,7 +362,7 @@ def check_known_future(panel: Panel, horizon: int) -> None:
             if len(future) == horizon and not empty.any():
                 continue
             place = int(empty.argmax()) if empty.any() else len(future)
-            stamp = panel.frequency.future(series.stamps[series.end - 1], place + 1)[-1]
+            stamp = panel.frequency.written(panel.frequency.future(series.stamps[series.end - 1], place + 1)[-1])
             whose = f" of {series.name}" if series.name else ""
             raise BadInput(
                 f"the known covariate {name!r}{whose} has no value for {stamp}; give a file with --data whose rows "

@@ -164,6 +164,17 @@ class Frequency:
             return f"every {count} {name}s"
         return {"day": "daily", "hour": "hourly"}.get(name, f"every {name}")
 
+    def written(self, stamp: np.datetime64 | np.integer) -> str | int:
+        """A stamp as people write it: a step of integer time as it is, days without the time, no needless digits."""
+        if not isinstance(stamp, np.datetime64):
+            return int(stamp)
+        kind, size = self.spacing
+        nanoseconds = int(stamp.astype("datetime64[ns]").astype(np.int64))
+        whole = [unit for unit in ("D", "s", "ms", "us", "ns") if nanoseconds % _NS[unit] == 0]
+        if kind == "fixed":
+            whole = [unit for unit in whole if size % _NS[unit] == 0]
+        return str(stamp.astype(f"datetime64[{whole[0]}]")).replace("T", " ")
+
     def to_json(self) -> dict[str, str | int]:
         return {"unit": self.unit}
 

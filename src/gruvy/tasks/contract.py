@@ -103,6 +103,7 @@ class Task(Protocol):
         summary: one line of help.
         study: how it is trained, a key of the studies in `gruvy.training.train`.
         columns: the columns it reads, by role; settings: its own, by name.
+        modalities: the kinds of input it may have, the usual one first.
         score: what `scores` gives, in words.
     """
 
@@ -111,7 +112,7 @@ class Task(Protocol):
     study: ClassVar[str]
     columns: ClassVar[Mapping[str, Column]]
     settings: ClassVar[Mapping[str, Setting]]
-    modality: ClassVar[Modality]
+    modalities: ClassVar[tuple[Modality, ...]]
     score: ClassVar[str]
 
     @classmethod

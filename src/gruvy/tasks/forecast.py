@@ -20,6 +20,7 @@ from gruvy.tasks.contract import Column, Modality, Setting
 LOSSES = ("quantile", "mae", "mse", "huber")
 _DECILES = tuple(k / 10 for k in range(1, 10))
 _EACH_STEP = 200  # calibration windows from which on each step of the horizon has a width of its own
+_BLOCKS = 3  # stretches of time that a standard error takes
 _ENOUGH = 20  # windows to calibrate on
 
 Widening = Mapping[int, Tensor]  # by level, how much wider than the model says, (windows, horizon)
@@ -64,7 +65,7 @@ class Forecast:
         "mode": Setting(str, "independent", "how several targets are read", choices=("independent", "joint")),
         "split": Setting(float, (0.7, 0.1, 0.2), "shares (or steps) of training, validation and test", many=True),
     }
-    modality: ClassVar[Modality] = panel
+    modalities: ClassVar[tuple[Modality, ...]] = (panel,)
     score: ClassVar[str] = "absolute error (negated)"
 
     @classmethod
@@ -112,13 +113,15 @@ class Forecast:
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The mean over what is there of `targets` `(batch, horizon, targets)`, in standard deviations of the series.
 
-        The quantile loss is twice the pinball loss, so that it is the absolute error at the median.
+        The quantile loss is twice the pinball loss, so that it is the absolute error at the median; the median has
+        half of the weight, the mean of all quantiles the other half.
         """
         there = ~targets.isnan()
         error = torch.where(there, targets, 0)[..., None] - torch.where(there[..., None], outputs, 0)
         if self.kind == "quantile":
             q = outputs.new_tensor(self.quantiles)
             each = 2 * torch.maximum(q * error, (q - 1) * error)
+            each = (each + each[..., self.middle, None]) / 2
         elif self.kind == "mse":
             each = error**2
         elif self.kind == "huber":
@@ -162,20 +165,22 @@ class Forecast:
         return found
 
     def intervals(self, outputs: Tensor, widening: Widening | None = None) -> dict[int, tuple[Tensor, Tensor]]:
-        """By level, lower and upper ends `(batch, horizon, targets)`.
+        """By level, lower and upper ends `(batch, horizon, targets)`; a higher level holds the lower ones.
 
         Args:
             widening: of each window, as `rolled` gives it; the task's own otherwise.
         """
         middle = outputs[..., self.middle]
-        found = {}
+        found: dict[int, tuple[Tensor, Tensor]] = {}
+        inner = middle, middle
         for level in self.levels:
             lower, upper = self._edges(outputs, level)
             if widening is not None:
                 factor = widening[level][..., None]
             else:
                 factor = outputs.new_tensor(self.widening.get(level, (1.0,) * self.horizon))[:, None]
-            found[level] = (middle - factor * (middle - lower), middle + factor * (upper - middle))
+            ends = middle - factor * (middle - lower), middle + factor * (upper - middle)
+            found[level] = inner = torch.minimum(inner[0], ends[0]), torch.maximum(inner[1], ends[1])
         return found
 
     def metrics(self, outputs: Tensor, windows: Windows, widening: Widening | None = None) -> dict[str, float]:
@@ -250,21 +255,23 @@ def _quantile(scores: Tensor, share: float) -> float:
 def believed(model: Tensor, last: Tensor, truth: Tensor, blocks: Sequence[int] | np.ndarray) -> float:
     """How far to go from the last value towards the model's forecast, between 0 and 1.
 
-    The smallest share whose squared error is within one standard error of the best one's, so that a series that
-    gives no clear reason to leave its last value stays there.
+    The share of least squared error, if that is lower than the last value's by more than one standard error;
+    otherwise 0, so that a series that gives no clear reason to leave its last value stays there.
 
     Args:
         model, last, truth: `(windows, horizon, targets)`; blocks: number of each window's stretch of time, since
             windows that overlap err alike.
     """
     blocks = np.asarray(blocks)
-    if len(np.unique(blocks)) < 3:
-        return 1.0
     shares = np.linspace(0, 1, 21)
     errors = np.stack([((last + s * (model - last) - truth) ** 2).nanmean((1, 2)).numpy() for s in shares])
     fine = np.isfinite(errors[0])
+    if not fine.any():
+        return 0.0
+    if len(np.unique(blocks[fine])) < _BLOCKS:
+        return float(shares[errors[:, fine].mean(1).argmin()])
     means = np.stack([errors[:, fine & (blocks == b)].mean(1) for b in np.unique(blocks[fine])], axis=1)
     best = int(means.mean(1).argmin())
-    worse = means - means[best]
-    allowed = worse.std(1, ddof=1) / math.sqrt(means.shape[1])
-    return float(shares[np.flatnonzero(worse.mean(1) <= allowed)[0]])
+    gain = means[0] - means[best]
+    unclear = gain.mean() <= gain.std(ddof=1) / math.sqrt(len(gain))
+    return 0.0 if unclear else float(shares[best])

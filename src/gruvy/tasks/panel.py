@@ -14,6 +14,7 @@ from torch import Tensor
 from gruvy.cells import Cell
 from gruvy.data.panel import Panel, Roles, panel_from_columns, read_panel
 from gruvy.data.panel_inputs import EncodedPanel, PanelInputs, check_known_future
+from gruvy.data.stamp_texts import read_stamps
 from gruvy.data.windows import Windows
 from gruvy.errors import BadInput
 from gruvy.models.forecast import ForecastModel, forecast_model
@@ -41,7 +42,7 @@ def build_model(
         inputs.input_size, inputs.horizon, inputs.channels, output_size, output_size // 2, cell, head=recipe.head,
         scaling=recipe.scaling, hidden_size=recipe.hidden_size, num_layers=recipe.num_layers, dropout=recipe.dropout,
         segment=recipe.segment_for(inputs.input_size, inputs.horizon), sizes=inputs.sizes,
-        tracks=len(inputs.numbers), masked=inputs.missing, engine=engine,
+        members=recipe.members, tracks=len(inputs.numbers), masked=inputs.missing, engine=engine,
     )  # fmt: skip
 
 
@@ -81,26 +82,33 @@ def seasonal_naive(windows: Windows, season: int) -> Tensor:
     return windows.panel.values[torch.maximum(place, starts)][..., None]
 
 
-def predict(trained: Any, raw: Any = None) -> list[dict[str, Any]]:
+def predict(trained: Any, raw: Any = None, before: Mapping[str, int] | None = None) -> list[dict[str, Any]]:
     """The future of each series: a row a series, target and step, with the ends of the intervals.
 
     Args:
         trained: a `gruvy.artefact.Trained`; raw: see `panel_of`.
+        before: steps of each series before those in `raw`, where that is the end of longer series; intervals are
+            calibrated on what `raw` holds otherwise.
     """
     inputs, task = trained.inputs, trained.task
+    before = inputs.before if raw is None else before
     panel = raw if isinstance(raw, Panel) else panel_of(inputs, raw)
     check_known_future(panel, inputs.horizon)
     encoded = inputs(panel)
     windows = Windows.at_the_end(encoded, inputs.input_size, inputs.horizon)
     outputs = trained.branches(windows)[trained.model.answer]
-    task = recalibrated(trained, encoded)
+    if before is None:
+        task = recalibrated(trained, encoded)
     levels = {level: (windows.in_units(low), windows.in_units(up))
               for level, (low, up) in task.intervals(outputs).items()}  # fmt: skip
     middle = windows.in_units(outputs[..., task.middle])
     rows = []
     for place, track in enumerate(encoded.tracks):
         series = panel.series[track.series]
-        stamps = panel.frequency.future(series.stamps[series.end - 1], inputs.horizon)
+        future = panel.frequency.future(series.stamps[series.end - 1], inputs.horizon)
+        if inputs.roles.time is None:
+            future = future + (before or {}).get(series.name, 0)
+        stamps = [panel.frequency.written(stamp) for stamp in future]
         for column, target in enumerate(track.targets):
             for step, stamp in enumerate(stamps):
                 row = _labels(inputs.roles, series.name, inputs.roles.targets[target], stamp)
@@ -129,18 +137,10 @@ def _labels(roles: Roles, name: str, target: str, stamp: Any) -> dict[str, Any]:
     row: dict[str, Any] = {}
     if roles.id is not None:
         row[roles.id] = name
-    row[roles.time or "step"] = written(stamp)
+    row[roles.time or "step"] = stamp
     if len(roles.targets) > 1:
         row["target"] = target
     return row
-
-
-def written(stamp: np.datetime64 | np.int64) -> str | int:
-    """A stamp as people write it: the day alone at midnight, no more digits than it needs."""
-    if isinstance(stamp, np.integer):
-        return int(stamp)
-    text = str(stamp.astype("datetime64[s]")).replace("T", " ")
-    return text.removesuffix(" 00:00:00")
 
 
 class Stream:
@@ -148,61 +148,90 @@ class Stream:
 
     Args:
         trained: a `gruvy.artefact.Trained`.
-        history: of an earlier stream, to go on from it; the end of the training data otherwise.
+        state: of an earlier stream, to go on from it; the end of the training data otherwise.
     """
 
-    def __init__(self, trained: Any, history: Mapping[str, list[Any]] | None = None):
+    def __init__(self, trained: Any, state: Mapping[str, Any] | None = None):
         self.trained = trained
-        self.history = {name: list(cells) for name, cells in (history or trained.inputs.history).items()}
+        state = state or {"history": trained.inputs.history, "before": trained.inputs.before}
+        self.history = {name: list(cells) for name, cells in state["history"].items()}
+        self.before = dict(state["before"])
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What an equal stream begins with."""
+        return {"history": self.history, "before": self.before}
 
     def step(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Take a row in and forecast the series it belongs to.
 
+        A row of a stamp that is there replaces it: so what was known ahead of a step gives way to what came.
+
         Returns:
-            `id` and `time` of the row under the columns' names, and a list a step of `forecast` and the intervals.
+            `id` and `time` of the row under the columns' names, and a list a step of `forecast` and the intervals;
+            these are left out for a row that only tells what is known of the future.
 
         Raises:
-            BadInput: a column is missing, or the row cannot follow what came before.
+            BadInput: a column is missing, or the row comes before what was read.
         """
-        inputs = self.trained.inputs
-        missing = [name for name in inputs.roles.columns if name not in row]
+        roles = self.trained.inputs.roles
+        missing = [name for name in roles.columns if name not in row]
         if missing:
-            raise BadInput(
-                f"there is no {missing[0]!r}, only {', '.join(map(repr, row))}; give every column of training"
-            )
-        kept = self._of_series(row)
+            raise BadInput(f"there is no {missing[0]!r}, only {', '.join(row)}; give every column of training")
+        own = "" if roles.id is None else str(row[roles.id])
+        kept, others = self._parted(own)
+        later = self._place(kept, row)
         for name, cells in kept.items():
-            cells.append(row[name])
-        panel = panel_of(inputs, kept)
-        rows = predict(self.trained, panel)
-        self._keep(kept, panel)
-        answer = {name: row[name] for name in (inputs.roles.id, inputs.roles.time) if name is not None}
-        if len(inputs.roles.targets) == 1:
-            return {**answer, **_by_column(rows)}
-        parts = {t: _by_column([r for r in rows if r["target"] == t]) for t in inputs.roles.targets}
-        return {**answer, **parts}
+            cells[later:] = [row[name], *cells[later + 1 :]] if later < len(cells) else [row[name]]
+        answer = {name: row[name] for name in (roles.id, roles.time) if name is not None}
+        if any(row[name] not in (None, "") for name in roles.targets):
+            panel = panel_of(self.trained.inputs, kept)
+            rows = predict(self.trained, panel, self.before)
+            answer |= _by_target(rows, roles.targets)
+            surplus = max(0, panel.series[0].end - self.trained.inputs.input_size)
+            self.before[own] = self.before.get(own, 0) + surplus
+            kept = {name: cells[surplus:] for name, cells in kept.items()}
+        self.history = {name: others[name] + cells for name, cells in kept.items()}
+        return answer
 
-    def _of_series(self, row: Mapping[str, Any]) -> dict[str, list[Any]]:
-        """The history of the row's series, taken out of the whole."""
+    def _parted(self, own: str) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
+        """The history of one series, and that of all others."""
         name = self.trained.inputs.roles.id
-        if name is None:
-            return {column: list(cells) for column, cells in self.history.items()}
-        own = [str(cell) == str(row[name]) for cell in self.history[name]]
-        return {
-            column: [c for c, mine in zip(cells, own, strict=True) if mine] for column, cells in self.history.items()
-        }
+        count = len(next(iter(self.history.values())))
+        mine = [True] * count if name is None else [str(cell) == own for cell in self.history[name]]
+        parts = (
+            {
+                column: [c for c, m in zip(cells, mine, strict=True) if m is side]
+                for column, cells in self.history.items()
+            }
+            for side in (True, False)
+        )
+        kept, others = parts
+        return kept, others
 
-    def _keep(self, kept: Mapping[str, list[Any]], panel: Panel) -> None:
-        """Put the series' rows back, as many as a window needs."""
-        roles, size = self.trained.inputs.roles, self.trained.inputs.input_size
-        others = [True] * len(next(iter(self.history.values())))
-        if roles.id is not None:
-            others = [str(cell) != str(kept[roles.id][-1]) for cell in self.history[roles.id]]
-        else:
-            others = [False] * len(others)
-        for column, cells in kept.items():
-            before = [c for c, other in zip(self.history[column], others, strict=True) if other]
-            self.history[column] = before + cells[-size:]
+    def _place(self, kept: Mapping[str, list[Any]], row: Mapping[str, Any]) -> int:
+        """Where the row goes among those of its series: at the end, or in place of that of the same stamp."""
+        roles = self.trained.inputs.roles
+        if roles.time is None or not kept[roles.time]:
+            return len(next(iter(kept.values())))
+        whole = isinstance(self.trained.inputs.frequency.unit, int)
+        before = read_stamps(kept[roles.time], roles.time, whole_numbers=whole)[0]
+        stamp = read_stamps([row[roles.time]], roles.time, whole_numbers=whole)[0][0]
+        if stamp > before.max():
+            return len(before)
+        same = np.flatnonzero(before == stamp)
+        came = [any(kept[name][i] not in (None, "") for name in roles.targets) for i in range(len(before))]
+        last = before[np.flatnonzero(came)].max() if any(came) else before.min()
+        if not len(same) or stamp < last:
+            raise BadInput(f"{row[roles.time]!r} comes before what was read up to now; give rows in order of time")
+        return int(same[0])
+
+
+def _by_target(rows: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> dict[str, Any]:
+    """The forecasts of one series as a list a column, for each of several targets."""
+    if len(targets) == 1:
+        return _by_column(rows)
+    return {target: _by_column([row for row in rows if row["target"] == target]) for target in targets}
 
 
 def _by_column(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -92,6 +92,7 @@ class ForecastRecipe(Recipe):
 
     Attributes:
         hidden_size, num_layers, dropout: of the recurrent network.
+        members: networks that are trained, one after the other, and averaged.
         segment: steps the direct head reads and answers at once; 0 chooses by horizon and window.
         head, scaling: see `gruvy.models.forecast.forecast_model`; settings of the task set them.
     """
@@ -99,7 +100,7 @@ class ForecastRecipe(Recipe):
     batch_size: int = 512
     learning_rate: float = 1e-3
     warm_up: float = 0.1
-    steps: int = 1000
+    steps: int = 700
     min_epochs: int = 3
     max_epochs: int = 60
     patience: int = 5
@@ -109,6 +110,7 @@ class ForecastRecipe(Recipe):
     num_layers: int = 1
     dropout: float = 0.5
     segment: int = 0
+    members: int = 2
     head: str = "direct"
     scaling: str = "instance"
 
@@ -123,15 +125,53 @@ class ForecastRecipe(Recipe):
         return min(window, max(1, min(48, max(round(horizon / 4), -(-window // 32)))))
 
 
+@dataclass(frozen=True)
+class SeriesRecipe(Recipe):
+    """The hyper-parameters of a model of labelled series.
+
+    Attributes:
+        max_steps: longer series are averaged over several steps.
+        front, hidden_size, num_layers, bidirectional, pooling, noise, scaling, warping, locked_dropout, dropout,
+        convolutions: see `gruvy.models.series.series_model`.
+        members: networks that are trained, each without one fold of the rows; one where there are more than `few`
+            rows, which can spare some for validation.
+    """
+
+    weight_decay: float = 0.01
+    warm_up: float = 0.1
+    steps: int = 600
+    min_epochs: int = 30
+    max_epochs: int = 200
+    max_steps: int = 2048
+    front: str = "conv"
+    hidden_size: int = 64
+    num_layers: int = 1
+    bidirectional: bool = True
+    pooling: tuple[str, ...] = ("max", "mean")
+    noise: float = 0.05
+    scaling: float = 0.1
+    warping: float = 0.1
+    locked_dropout: float = 0.1
+    dropout: float = 0.3
+    convolutions: int = 10_000
+    members: int = 5
+    few: int = 2000
+
+
 RECIPES: dict[str, dict[str, Recipe]] = {
     "text": {
         "default": TextRecipe(),
         "small": TextRecipe(vocabulary_size=10_000, max_tokens=200, embedding_size=64, hidden_size=48),
         "recurrent": TextRecipe(ngram_max_n=0),
     },
+    "series": {
+        "default": SeriesRecipe(),
+        "small": SeriesRecipe(hidden_size=32, members=3, convolutions=2_000),
+        "recurrent": SeriesRecipe(convolutions=0),
+    },
     "panel": {
         "default": ForecastRecipe(),
-        "small": ForecastRecipe(hidden_size=64, steps=500),
+        "small": ForecastRecipe(hidden_size=64, steps=500, members=1),
     },
 }
 

@@ -1,4 +1,4 @@
-"""Which number a text has."""
+"""Which number a text or a series has."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gruvy.errors import BadInput
-from gruvy.tasks import text
+from gruvy.tasks import series, text
 from gruvy.tasks.contract import Column, DefaultData, Modality, Setting
+from gruvy.tasks.series import SERIES_COLUMNS, SERIES_SETTINGS
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,16 @@ class Regress:
 
     study: ClassVar[str] = "examples"
     name: ClassVar[str] = "regress"
-    summary: ClassVar[str] = "Learn which number a text has."
+    summary: ClassVar[str] = "Learn which number a text or a series has."
     columns: ClassVar[Mapping[str, Column]] = {
         "text": Column("text", "text", "column with the texts"),
         "target": Column("number", None, "column with the numbers"),
+        **SERIES_COLUMNS,
     }
     target: ClassVar[str] = "target"
-    settings: ClassVar[Mapping[str, Setting]] = {}
+    settings: ClassVar[Mapping[str, Setting]] = SERIES_SETTINGS
     default_data: ClassVar[DefaultData | None] = None
-    modality: ClassVar[Modality] = text
+    modalities: ClassVar[tuple[Modality, ...]] = (text, series)
     score: ClassVar[str] = "squared error (negated)"
     baseline_name: ClassVar[str] = "TF-IDF + ridge regression"
 

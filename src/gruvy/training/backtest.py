@@ -33,9 +33,12 @@ def backtest(
     inputs = trained.inputs
     rolling = windows if before is None else before.followed_by(windows)
     everything = trained.branches(rolling)[trained.model.answer]
-    outputs = everything[len(rolling) - len(windows) :]
-    widening = {level: widths[len(rolling) - len(windows) :]
-                for level, widths in task.rolled(everything, rolling, inputs.reach).items()}  # fmt: skip
+    earlier = len(rolling) - len(windows)
+    outputs = everything[earlier:]
+    if before is not None:
+        task = task.calibrated(everything[:earlier], before[slice(None)])
+    rolled = task.rolled(everything, rolling, inputs.reach)
+    widening = {level: widths[earlier:] for level, widths in rolled.items()}
     point = replace(task, kind="mae", levels=())
     baselines = {"last value": modality.last_value(windows)}
     if inputs.season > 1:

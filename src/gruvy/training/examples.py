@@ -13,12 +13,12 @@ from gruvy.data.splits import Split, split_rows
 from gruvy.tasks import TASKS
 from gruvy.tasks.contract import ExampleTask
 from gruvy.tasks.recipes import recipe as named_recipe
-from gruvy.training import report
+from gruvy.training.judging import judge_examples
 from gruvy.training.loop import Rows
 from gruvy.training.request import Outcome, Request
 from gruvy.training.source import Examples, read_examples, source_for
+from gruvy.training.study import Fit
 
-_FEW = 50  # test rows
 _PARTS = ("train", "validation", "test")
 
 
@@ -28,7 +28,7 @@ class ExampleStudy:
     def __init__(self, request: Request):
         self.request = request
         self.task_type = task = cast(type[ExampleTask], TASKS[request.task])
-        self.modality: Any = task.modality
+        self.modality: Any = task.modalities[0]
         self.kind = self.modality.KIND
         self.recipe = named_recipe(self.kind, request.recipe)
         source = source_for(task, request.data, request.columns, request.drop_empty)
@@ -50,9 +50,6 @@ class ExampleStudy:
         """See `Study`."""
         self.inputs = self.modality.fit_inputs(self.parts["train"].inputs, self.recipe)
         self.encoded = {name: self.inputs(part.inputs) for name, part in self.parts.items()}
-        self.rows = {
-            name: Rows(self.encoded[name], self.targets[name], self.inputs.collate) for name in ("train", "validation")
-        }
 
     def build(self) -> Any:
         """See `Study`."""
@@ -62,29 +59,24 @@ class ExampleStudy:
         model.prepare(labelled["train"], labelled["validation"], self.loss, request.seed)
         return model
 
+    def fits(self, model: Any) -> list[Fit]:
+        """See `Study`."""
+        train, validation = (
+            Rows(self.encoded[name], self.targets[name], self.inputs.collate) for name in ("train", "validation")
+        )
+        return [Fit(model.network, train, validation)]
+
     def judge(self, trained: artefact.Trained) -> Outcome:
         """Weigh the branches on the validation rows; measure each, and the baseline, on the test rows."""
-        task, targets = self.task, self.targets["test"]
-        trained.model.finish(trained.branches(self.encoded["validation"]), self.targets["validation"], task.loss)
-        outputs, final = trained.branches(self.encoded["test"]), trained.model.answer
-        compared = {**outputs, task.baseline_name: self._baseline()}
-        figures = report.measure(task, compared, targets)
-        scores = {name: task.scores(out, targets) for name, out in compared.items()}
-        bootstrap = report.paired_bootstrap(scores[final], scores[task.baseline_name], self.request.seed)
-        details = [f"{name}\n{task.details(out, targets)}" for name, out in compared.items()]
-        few = " (too few to tell models apart)" if len(targets) < _FEW else ""
-        printed = [
-            f"test rows: {len(targets)}{few}; the model is: {final}", report.table(figures),
-            report.comparison(task.score, bootstrap), *details,
-        ]  # fmt: skip
-        measured = {
-            "task": task.name, "n": len(targets), "metrics": figures[final], "baseline": figures[task.baseline_name],
-            "branches": {name: figures[name] for name in outputs}, "bootstrap": bootstrap,
-        }  # fmt: skip
+        trained.model.finish(trained.branches(self.encoded["validation"]), self.targets["validation"], self.loss)
+        baselines = {self.task.baseline_name: self._baseline()}
+        printed, measured = judge_examples(
+            trained, self.encoded["test"], self.targets["test"], baselines, self.request.seed
+        )
         trained.recipe = trained.model.prune(trained.recipe)
         rows = {name: self.examples.rows[getattr(self.split, name)].tolist() for name in _PARTS}
         split = {"seed": self.split.seed, "duplicates": self.split.duplicates, "rows": rows}
-        return Outcome("\n\n".join(printed), measured, {"split.json": json.dumps(split)})
+        return Outcome(printed, measured, {"split.json": json.dumps(split)})
 
     def _split(self) -> Split:
         task, examples = self.task_type, self.examples

@@ -135,7 +135,7 @@ def _keep_same_request(out: Path, folder: Path, request: Mapping[str, Any], over
 def _clear(out: Path, folder: Path, existed: bool, keep: bool) -> bool:
     """Remove what a failed training wrote, but for a checkpoint where it is to be kept; whether it was."""
     shutil.rmtree(folder / "artefact", ignore_errors=True)
-    if keep and (folder / "last.ckpt").is_file():
+    if keep and any(folder.rglob("last.ckpt")):
         return True
     shutil.rmtree(folder, ignore_errors=True)
     if not existed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,21 +12,22 @@ import numpy as np
 from torch import Tensor
 
 from gruvy import artefact
-from gruvy.data.panel import Panel, Roles, read_panel
+from gruvy.data.panel import Panel, Roles, Series, read_panel
 from gruvy.data.panel_inputs import PanelInputs
 from gruvy.data.stamps import season_length
 from gruvy.data.windows import PARTS, Windows, periods
 from gruvy.errors import BadInput
-from gruvy.models.linear import fit_linear
+from gruvy.models.linear import fit_linear, useful_cycles
 from gruvy.tasks import panel as modality
 from gruvy.tasks.forecast import Forecast, believed
-from gruvy.tasks.panel import written
 from gruvy.tasks.recipes import ForecastRecipe
 from gruvy.tasks.recipes import recipe as named_recipe
 from gruvy.training.backtest import backtest
 from gruvy.training.loop import Rows
 from gruvy.training.pictures import forecast_picture
 from gruvy.training.request import Outcome, Request
+from gruvy.training.source import digest
+from gruvy.training.study import Fit
 
 _LONGEST = 1000  # steps of a window that is chosen on data
 _CLOSE = 1.02  # of the best error: then the shorter window is taken
@@ -50,6 +50,8 @@ class ForecastStudy:
         for name, value in (("horizon", horizon), ("input", window), ("season", settings["season"])):
             if value is not None and value < 1:
                 raise BadInput(f"--{name} {value}: expected a whole number of at least 1")
+        if request.drop_empty:
+            raise BadInput("--drop-empty has no place here: empty values of a series are handled, not dropped")
         self.task = Forecast.fit(settings)
         recipe = named_recipe(self.kind, request.recipe)
         assert isinstance(recipe, ForecastRecipe)
@@ -60,6 +62,13 @@ class ForecastStudy:
         ends = self.periods.of("train")[:, 1]
         values = [s.targets[:end, t] for s, end in zip(self.panel.series, ends, strict=True)
                   for t in range(s.targets.shape[1])]  # fmt: skip
+        longest = int(ends.max())
+        for name in ("input", "season"):
+            if settings[name] is not None and settings[name] > longest - horizon:
+                raise BadInput(
+                    f"--{name} {settings[name]}: the training part has {longest} steps, of which the horizon takes "
+                    f"{horizon}; give at most {longest - horizon}"
+                )
         self.season = settings["season"] or season_length(values, self.panel.frequency)
         self.chosen = window is None
         self.window: int = self._choose_window() if window is None else window
@@ -76,6 +85,7 @@ class ForecastStudy:
     def learn(self) -> None:
         """See `Study`."""
         self.inputs = self._inputs(self.window)
+        self.inputs.cycles = self._choose_cycles()
         self.inputs.least = self._least(self.window)
         calibration = self.periods.of("calibration")
         self.inputs.reach = max(_REACH * self.task.horizon, int(np.diff(calibration).max()))
@@ -87,7 +97,6 @@ class ForecastStudy:
         most = int(_MOST_NUMBERS / (self.task.horizon * self.inputs.channels * self.task.output_size))
         for part in ("calibration", "test"):
             self.windows[part] = self.windows[part].thinned(max(1, most))
-        self.rows = {name: _rows(self.windows[name]) for name in ("train", "validation")}
 
     def build(self) -> Any:
         """See `Study`."""
@@ -96,25 +105,27 @@ class ForecastStudy:
         model.prepare(self.windows["train"], self.windows["validation"])
         return model
 
+    def fits(self, model: Any) -> list[Fit]:
+        """See `Study`."""
+        train, validation = (_rows(self.windows[name]) for name in ("train", "validation"))
+        return [Fit(member, train, validation) for member in model.network.members]
+
     def judge(self, trained: artefact.Trained) -> Outcome:
         """Decide on what comes before the test part how far the model is believed, calibrate the intervals on the
         calibration part, measure on the test part, and calibrate again for the future."""
         self._weigh(trained)
+        trained.task = self._calibrated(trained, self.windows["calibration"])
         calibration, windows = self.windows["calibration"], self.windows["test"]
-        trained.task = self._calibrated(trained, calibration)
         printed, measured = backtest(trained, windows, calibration, self.request.seed)
         outputs = trained.branches(windows)[trained.model.answer]
         picture = forecast_picture(trained.task, outputs, windows, self.inputs.roles)
-        both = calibration.followed_by(windows)
-        trained.task = self._calibrated(
-            trained, both.take(np.flatnonzero(both.times > both.times.max() - self.inputs.reach))
-        )
+        trained.task = modality.recalibrated(trained, windows.panel)
         share = float(trained.model.share)
         printed = [f"test windows: {len(windows)}; the forecast is {_words(share)}", *printed]
         split = {
             "together": self.periods.together,
             "series": [
-                {"name": s.name, **{part: [_stamp(s.stamps, first), _stamp(s.stamps, stop - 1)]
+                {"name": s.name, **{part: [self._stamp(s, first), self._stamp(s, stop - 1)]
                                     for part, (first, stop) in zip(PARTS, bounds, strict=True) if stop > first}}
                 for s, bounds in zip(self.panel.series, self._bounds(), strict=True)
             ],
@@ -157,14 +168,27 @@ class ForecastStudy:
         most = max(2, min(_LONGEST, longest // 3, longest - horizon))
         wanted = {2 * horizon, season + horizon, 2 * season + horizon, 7 * season + horizon}
         candidates = sorted({min(most, w) for w in wanted})
-        rng = np.random.default_rng(0)
-        some = np.sort(rng.permutation(len(self.panel.series))[:_SAMPLE])
-        panel = Panel([self.panel.series[i] for i in some], self.panel.frequency, self.panel.roles, [])
-        errors = {window: self._linear_error(panel, some, window) for window in candidates}
+        errors = {}
+        for window in candidates:
+            _, train, validation = self._sample(window)
+            fine = len(train) and len(validation)
+            errors[window] = fit_linear(train, validation, self.recipe.scaling).error if fine else float("inf")
         best = min(errors.values())
         return next(window for window, error in errors.items() if error <= _CLOSE * best)
 
-    def _linear_error(self, panel: Panel, some: np.ndarray, window: int) -> float:
+    def _choose_cycles(self) -> list[int]:
+        """The calendar's features that help the linear forecast on the validation part."""
+        inputs, train, validation = self._sample(self.window)
+        if not inputs.cycles or not len(train) or not len(validation):
+            return []
+        places = range(0, len(inputs.cycles), 2)
+        kept = useful_cycles(train, validation, self.recipe.scaling, places)
+        return [inputs.cycles[place] for place in kept]
+
+    def _sample(self, window: int) -> tuple[PanelInputs, Windows, Windows]:
+        """Training and validation windows of some of the series."""
+        some = np.sort(np.random.default_rng(0).permutation(len(self.panel.series))[:_SAMPLE])
+        panel = Panel([self.panel.series[i] for i in some], self.panel.frequency, self.panel.roles, [])
         spans = {part: self.periods.of(part)[some] for part in ("train", "validation")}
         inputs = self._inputs(window).fit(panel, spans["train"][:, 1].tolist())
         encoded = inputs(panel)
@@ -172,9 +196,7 @@ class ForecastStudy:
             Windows.within(encoded, window, self.task.horizon, spans[part], self._least(window))
             for part in ("train", "validation")
         )
-        if not len(train) or not len(validation):
-            return float("inf")
-        return fit_linear(train, validation, self.recipe.scaling).error
+        return inputs, train, validation
 
     def _introduction(self, steps: int) -> str:
         series, settings = self.panel.series, self.panel
@@ -183,7 +205,7 @@ class ForecastStudy:
         longest = int(np.argmax([s.end for s in series]))
         bounds = self.periods.bounds[longest]
         parts = ", ".join(
-            f"{part} {_stamp(series[longest].stamps, bounds[i])} to {_stamp(series[longest].stamps, bounds[i + 1] - 1)}"
+            f"{part} {self._stamp(series[longest], bounds[i])} to {self._stamp(series[longest], bounds[i + 1] - 1)}"
             for i, part in enumerate(PARTS)
         )
         lines.append(parts if self.periods.together else f"each series is cut by its own length; the longest: {parts}")
@@ -191,6 +213,9 @@ class ForecastStudy:
         season = f"a season of {self.season}" if self.season > 1 else "no season"
         lines.append(f"reads {self.window} steps{how}, forecasts {self.task.horizon}; {season}")
         return "\n".join(lines)
+
+    def _stamp(self, series: Series, place: int) -> str:
+        return str(self.panel.frequency.written(series.stamps[min(max(place, 0), len(series.stamps) - 1)]))
 
     def _bounds(self) -> list[list[tuple[int, int]]]:
         return [[(int(row[i]), int(row[i + 1])) for i in range(4)] for row in self.periods.bounds]
@@ -222,7 +247,9 @@ def _roles(request: Request) -> Roles:
 
 
 def _shares(split: tuple[float, ...]) -> tuple[float, float, float]:
-    if len(split) != 3 or min(split) <= 0 or (max(split) <= 1 and sum(split) > 1 + 1e-9):
+    fine = len(split) == 3 and all(0 < share < float("inf") for share in split)
+    shares, steps = fine and sum(split) <= 1 + 1e-9, fine and all(step == int(step) for step in split)
+    if not (shares or steps):
         raise BadInput(
             f"--split {' '.join(f'{s:g}' for s in split)}: expected three shares that sum to at most 1 (0.7 0.1 0.2), "
             "or three numbers of steps, of training, validation and test"
@@ -233,10 +260,4 @@ def _shares(split: tuple[float, ...]) -> tuple[float, float, float]:
 def _describe(path: Path, roles: Roles) -> dict[str, Any]:
     columns = {"target": roles.targets, "time": roles.time, "id": roles.id}
     columns |= {role: getattr(roles, role) for role in ("known", "past", "static")}
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"path": str(path.resolve()), "package": None, "columns": columns, "sha256": digest}
-
-
-def _stamp(stamps: np.ndarray, place: int) -> str:
-    return str(written(stamps[min(max(place, 0), len(stamps) - 1)]))
+    return {"path": str(path.resolve()), "package": None, "columns": columns, "sha256": digest(path)}

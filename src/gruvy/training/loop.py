@@ -68,8 +68,8 @@ class Batches:
 class Steps(LightningModule):
     """Trains a network: `network(batch) -> outputs`, `loss(outputs, targets)`."""
 
-    def __init__(self, network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], train: Rows, validation: Rows,
-                 recipe: Recipe, seed: int, seconds: float | None):  # fmt: skip
+    def __init__(self, network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], train: Rows,
+                 validation: Rows | None, recipe: Recipe, seed: int, seconds: float | None):  # fmt: skip
         super().__init__()
         self.network, self.loss = network, loss
         self.rows, self.validation_rows, self.recipe, self.seed, self.seconds = train, validation, recipe, seed, seconds
@@ -83,9 +83,9 @@ class Steps(LightningModule):
         """A new shuffle each epoch."""
         return self.rows.batches(self.batch_size, self.seed, self.current_epoch, self.recipe.epoch_steps)
 
-    def val_dataloader(self) -> Batches:
+    def val_dataloader(self) -> Batches | list:
         """The validation rows in order of length."""
-        return self.validation_rows.batches(2 * self.batch_size)
+        return [] if self.validation_rows is None else self.validation_rows.batches(2 * self.batch_size)
 
     def transfer_batch_to_device(self, batch: dict, device: torch.device, dataloader_idx: int) -> dict:
         """Tensors move, the rest stays."""
@@ -111,6 +111,12 @@ class Steps(LightningModule):
     def on_train_epoch_start(self) -> None:
         """The same random numbers in an epoch, whether it follows another or a resume."""
         torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
+
+    def on_train_epoch_end(self) -> None:
+        """Write the epoch into the history, where there is no validation."""
+        if self.validation_rows is None:
+            self.history.append({"train_loss": torch.stack(self._losses).mean().item()})
+            self._losses = []
 
     def on_validation_epoch_end(self) -> None:
         """Write the epoch into the history."""
@@ -198,6 +204,13 @@ class ProgressLine(Callback):
                 f"validation loss {last['validation_loss']:.4f}  ({time.monotonic() - module.began:.0f} s)"
             )
 
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """A line in all, where there is no validation."""
+        assert isinstance(module, Steps)
+        if module.history and module.validation_rows is None:
+            loss, took = module.history[-1]["train_loss"], time.monotonic() - module.began
+            self.console.print(f"  {len(module.history)} epochs, training loss {loss:.4f}  ({took:.0f} s)")
+
     def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
         """Take the bar away."""
         if self.bar is not None:
@@ -221,9 +234,10 @@ class _WholeFiles(TorchCheckpointIO):
             partial.unlink(missing_ok=True)
 
 
-def fit(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], train: Rows, validation: Rows, recipe: Recipe, *,
-        folder: Path, seed: int, seconds: float | None, console: Console) -> list[dict[str, float]]:  # fmt: skip
-    """Train `network` and leave the best validated weights in it.
+def fit(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], train: Rows, validation: Rows | None,
+        recipe: Recipe, *, folder: Path, seed: int, seconds: float | None, console: Console,
+        ) -> list[dict[str, float]]:  # fmt: skip
+    """Train `network` and leave the best validated weights in it; the last ones where there is no validation.
 
     Args:
         folder: for checkpoints; one that is there is taken up again.
@@ -231,7 +245,7 @@ def fit(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], train: Row
         console: where progress goes.
 
     Returns:
-        Training and validation loss, an entry an epoch.
+        Training loss (and validation loss), an entry an epoch.
 
     Raises:
         RunFailed: the loss stopped being a number.
@@ -240,9 +254,9 @@ def fit(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], train: Row
     steps = Steps(network, loss, train, validation, recipe, seed, seconds)
     best = ModelCheckpoint(folder, "best", monitor="validation_loss", enable_version_counter=False)
     last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
-    callbacks = [
-        TimeLimit(), ProgressLine(console), EarlyStopping("validation_loss", patience=recipe.patience), last, best,
-    ]  # fmt: skip
+    callbacks: list[Callback] = [TimeLimit(), ProgressLine(console), last]
+    if validation is not None:
+        callbacks += [EarlyStopping("validation_loss", patience=recipe.patience), best]
     if recipe.averaging:
         callbacks.insert(0, EMAWeightAveraging(decay=recipe.averaging))
     _silence_lightning()
@@ -250,7 +264,7 @@ def fit(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], train: Row
         accelerator="auto", devices=1, max_epochs=recipe.epochs(train.encoded.lengths), callbacks=callbacks,
         plugins=[_WholeFiles()], gradient_clip_val=recipe.clip, logger=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0, reload_dataloaders_every_n_epochs=1,
-        default_root_dir=folder,
+        limit_val_batches=0 if validation is None else None, default_root_dir=folder,
     )  # fmt: skip
     resume = _readable(folder / "last.ckpt", console)
     if resume is not None:
@@ -263,7 +277,8 @@ def fit(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], train: Row
     except SystemExit:  # how Lightning ends on Ctrl-C, with the signal switched off
         signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from None
-    state = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+    kept = "last.ckpt" if validation is None else "best.ckpt"
+    state = torch.load(folder / kept, map_location="cpu", weights_only=True)["state_dict"]
     steps.cpu().load_state_dict(state)
     return steps.history
 

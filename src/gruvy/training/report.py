@@ -65,8 +65,8 @@ def comparison(score: str, bootstrap: Mapping[str, float], of: str = "the test r
     )
 
 
-def training_curve(history: Sequence[Mapping[str, float]]) -> bytes:
-    """Training and validation loss by epoch, as PNG."""
+def training_curve(history: Sequence[Any]) -> bytes:
+    """Training and validation loss by epoch, as PNG; `history` is of one network, or holds one of each."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -74,17 +74,26 @@ def training_curve(history: Sequence[Mapping[str, float]]) -> bytes:
     figure = Figure(figsize=(7, 4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    epochs = range(1, len(history) + 1)
-    axes.plot(epochs, [h["train_loss"] for h in history], marker="o", label="training")
-    axes.plot(epochs, [h["validation_loss"] for h in history], marker="o", label="validation")
-    best = min(range(len(history)), key=lambda i: history[i]["validation_loss"])
-    axes.axvline(best + 1, linestyle=":", color="grey", label="kept")
+    networks = [history] if isinstance(history[0], Mapping) else history
+    for number, epochs in enumerate(networks):
+        name = f", network {number + 1}" if len(networks) > 1 else ""
+        _draw(axes, epochs, f"C{number}", name)
     axes.set(xlabel="epoch", ylabel="loss", title="Loss by epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
     picture = io.BytesIO()
     figure.savefig(picture, dpi=150, format="png")
     return picture.getvalue()
+
+
+def _draw(axes: Any, epochs: Sequence[Mapping[str, float]], colour: str, name: str) -> None:
+    """The curves of one network."""
+    numbers = range(1, len(epochs) + 1)
+    axes.plot(numbers, [e["train_loss"] for e in epochs], color=colour, linestyle="--", label=f"training{name}")
+    if "validation_loss" in epochs[0]:
+        axes.plot(numbers, [e["validation_loss"] for e in epochs], color=colour, label=f"validation{name}")
+        best = min(range(len(epochs)), key=lambda i: epochs[i]["validation_loss"])
+        axes.plot(best + 1, epochs[best]["validation_loss"], color=colour, marker="o", label=f"kept{name}")
 
 
 def model_card(trained: Trained, facts: Mapping[str, Any], printed: str, command: str) -> str:

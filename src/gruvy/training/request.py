@@ -46,8 +46,10 @@ class Outcome:
     Attributes:
         printed: for a person; measured: for a program, also `metrics.json`.
         documents: further files of the artefact, by name.
+        use: a command that uses the model in DIR.
     """
 
     printed: str
     measured: dict[str, Any]
     documents: Mapping[str, str | bytes] = field(default_factory=dict)
+    use: str = ""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gruvy.data.series import SeriesTable
 from gruvy.data.tables import read_table
 from gruvy.errors import BadInput
 from gruvy.tasks.contract import ExampleTask
@@ -45,8 +46,13 @@ class Source:
 
     def digest(self) -> str:
         """SHA-256 of the file."""
-        with self.path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return digest(self.path)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
@@ -83,10 +89,11 @@ def source_for(
     """
     if data is None:
         return _default_source(task, drop_empty)
-    missing = [role for role, column in task.columns.items() if not (columns.get(role) or column.default)]
+    roles = {role: column for role, column in task.columns.items() if not column.optional}
+    missing = [role for role, column in roles.items() if not (columns.get(role) or column.default)]
     if missing:
         raise BadInput(f"which column holds the {missing[0]}? give --{missing[0]} COLUMN")
-    named = {role: columns.get(role) or column.default or "" for role, column in task.columns.items()}
+    named = {role: columns.get(role) or column.default or "" for role, column in roles.items()}
     return Source(Path(data), named, drop_empty=drop_empty)
 
 
@@ -96,11 +103,11 @@ def read_examples(task: type[ExampleTask], source: Source) -> Examples:
     Raises:
         BadInput: see `gruvy.data.tables.read_table`.
     """
-    kinds: dict[str, Any] = {source.columns[role]: column.kind for role, column in task.columns.items()}
-    if len(kinds) < len(task.columns):
-        raise BadInput(f"--{' and --'.join(task.columns)} name the same column; each needs its own")
+    kinds: dict[str, Any] = {name: task.columns[role].kind for role, name in source.columns.items()}
+    if len(kinds) < len(source.columns):
+        raise BadInput(f"--{' and --'.join(source.columns)} name the same column; each needs its own")
     table = read_table(source.path, kinds, where=dict(source.where) or None, drop_empty=source.drop_empty)
-    by_role = {role: table.columns[source.columns[role]] for role in task.columns}
+    by_role = {role: table.columns[name] for role, name in source.columns.items()}
     targets = by_role.pop(task.target)
     if source.rename:
         targets = [source.rename.get(str(t), t) for t in targets]
@@ -121,3 +128,33 @@ def _default_source(task: type[ExampleTask], drop_empty: bool) -> Source:
         )
     path = Path(next(iter(found.submodule_search_locations))) / rest
     return Source(path, default.columns, default.where, default.rename, default.package, drop_empty)
+
+
+def reading(
+    task: type[ExampleTask], data: str | None, columns: Mapping[str, Any], settings: Mapping[str, Any]
+) -> tuple[Path, dict[str, Any]]:
+    """The file of series, and how `gruvy.data.series.read_series` is to read it."""
+    named = tuple(columns.get("series") or ())
+    if data is None and named:
+        data, named = named[0], named[1:]
+    if data is None:
+        raise BadInput("no file of series was given; give --series FILE, or --data FILE --series COLUMN")
+    target = columns.get(task.target)
+    tabular = Path(data).name.lower().removesuffix(".gz").endswith((".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"))
+    if target is None and tabular and (named or columns.get("id") or settings.get("window")):
+        target = task.columns[task.target].default
+    return Path(data), {
+        "columns": named, "id": columns.get("id"), "time": columns.get("time"), "target": target,
+        "window": settings.get("window"), "stride": settings.get("stride"),
+    }  # fmt: skip
+
+
+def taken(table: SeriesTable, rows: np.ndarray) -> SeriesTable:
+    """The examples at `rows`."""
+    targets: Any = table.targets
+    if isinstance(targets, np.ndarray):
+        targets = targets[rows]
+    elif targets is not None:
+        targets = [targets[i] for i in rows]
+    inputs, names = [table.inputs[i] for i in rows], [table.names[i] for i in rows]
+    return replace(table, inputs=inputs, targets=targets, groups=table.groups[rows], rows=table.rows[rows], names=names)

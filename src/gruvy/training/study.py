@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from gruvy import artefact
 from gruvy.training.loop import Rows
 from gruvy.training.request import Outcome, Request
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A network to train, and the rows it learns from and is validated on.
+
+    Attributes:
+        validation: None where there are no rows to spare: the last weights are kept then.
+    """
+
+    network: nn.Module
+    train: Rows
+    validation: Rows | None
 
 
 class Study(Protocol):
@@ -20,8 +34,6 @@ class Study(Protocol):
         task: has seen the targets; kind: of the inputs, a key of `RECIPES`; inputs: how they are prepared.
         introduction: what was read and how it is split, for the user.
         data: what was read, for `config.json`; size: of the data, in words.
-        rows: of the training and the validation part, once `learn` has been called.
-        use: how to use the model, for the model card: a command and a line of Python.
     """
 
     request: Request
@@ -32,7 +44,6 @@ class Study(Protocol):
     introduction: str
     data: dict[str, Any]
     size: str
-    rows: dict[str, Rows]
 
     @property
     def loss(self) -> Callable[[Tensor, Tensor], Tensor]: ...
@@ -43,6 +54,10 @@ class Study(Protocol):
 
     def build(self) -> Any:
         """The model, with everything fitted that needs no gradient steps."""
+        ...
+
+    def fits(self, model: Any) -> list[Fit]:
+        """The networks within the model that gradient steps train, one after the other."""
         ...
 
     def judge(self, trained: artefact.Trained) -> Outcome:

@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from gruvy.errors import BadInput
 from gruvy.tasks import TASKS
 from gruvy.training import report
 from gruvy.training.examples import ExampleStudy
+from gruvy.training.folded import FoldedStudy
 from gruvy.training.folder import check_free, place, training_folder
 from gruvy.training.forecasting import ForecastStudy
 from gruvy.training.loop import fit
@@ -25,7 +26,9 @@ from gruvy.training.request import Outcome, Request
 from gruvy.training.study import Study
 
 _JUDGING = 0.2  # share of the time limit kept for judging
-_STUDIES: Mapping[str, Callable[[Request], Study]] = {"examples": ExampleStudy, "forecast": ForecastStudy}
+_STUDIES: Mapping[str, Callable[[Request], Study]] = {
+    "examples": ExampleStudy, "folded": FoldedStudy, "forecast": ForecastStudy,
+}  # fmt: skip
 
 
 def train(request: Request, console: Console) -> Outcome:
@@ -43,7 +46,7 @@ def train(request: Request, console: Console) -> Outcome:
     _check(request)
     check_free(request.out, request.overwrite)
     with console.status("reading"):
-        study = _STUDIES[TASKS[request.task].study](request)
+        study = _STUDIES[_kind(request)](request)
     console.print(study.introduction, highlight=False)
     same = _describe(study)
     with training_folder(request.out, same, request.overwrite) as folder, _settled(request.seed):
@@ -62,7 +65,20 @@ def train(request: Request, console: Console) -> Outcome:
         measured["seconds"]["in all"] = round(time.monotonic() - clock, 1)
         outcome.measured.update(measured)
         _write(study, folder, trained, outcome)
-    return outcome
+    return replace(outcome, use=trained.modality.COMMAND)
+
+
+def _kind(request: Request) -> str:
+    """The study: series are few and are folded, whatever is asked of them."""
+    if not request.columns.get("series"):
+        for option in ("id", "time", "window", "stride", "test", "front"):
+            given = {**request.settings, **request.columns}.get(option)
+            if TASKS[request.task].study == "examples" and given is not None:
+                raise BadInput(f"--{option} is for series; give --series too")
+        return TASKS[request.task].study
+    if request.columns.get("text"):
+        raise BadInput("--text and --series are both given; give one of them")
+    return "folded"
 
 
 def _check(request: Request) -> None:
@@ -75,7 +91,7 @@ def _check(request: Request) -> None:
     settings = TASKS[request.task].settings
     for name, value in request.settings.items():
         choices = settings[name].choices
-        if choices and value not in choices:
+        if choices and value is not None and value not in choices:
             raise BadInput(f"--{name} is {value!r}; expected one of {', '.join(choices)}")
 
 
@@ -97,13 +113,20 @@ def _fit(study: Study, model: Any, folder: Path, console: Console, clock: float)
     began = time.monotonic()
     if request.max_minutes is not None:
         seconds = max(1.0, request.max_minutes * 60 * (1 - _JUDGING) - (began - clock))
-    history = fit(
-        model.network, study.loss, study.rows["train"], study.rows["validation"], study.recipe, folder=folder,
-        seed=request.seed, seconds=seconds, console=console,
-    )  # fmt: skip
+    fits, histories = study.fits(model), []
+    for number, one in enumerate(fits):
+        if len(fits) > 1:
+            console.print(f"network {number + 1} of {len(fits)}")
+        place = folder / str(number) if len(fits) > 1 else folder
+        place.mkdir(exist_ok=True)
+        left = None if seconds is None else (seconds - (time.monotonic() - began)) / (len(fits) - number)
+        histories.append(fit(
+            one.network, study.loss, one.train, one.validation, study.recipe, folder=place, seed=request.seed + number,
+            seconds=left, console=console,
+        ))  # fmt: skip
     took = time.monotonic() - began
-    spent = {"training": round(took, 1), "an epoch": round(took / max(1, len(history)), 1)}
-    return {"seconds": spent, "history": history}
+    spent = {"training": round(took, 1), "an epoch": round(took / max(1, sum(map(len, histories))), 1)}
+    return {"seconds": spent, "history": histories[0] if len(fits) == 1 else histories}
 
 
 def _say_model(console: Console, request: Request, model: Any, seconds: float) -> None:
@@ -118,11 +141,18 @@ def _say_model(console: Console, request: Request, model: Any, seconds: float) -
         )
 
 
+def _given(request: Request) -> dict[str, Any]:
+    """The settings that differ from their defaults."""
+    settings = TASKS[request.task].settings
+    plain: tuple[Any, ...] = (None, (), [])
+    return {k: v for k, v in request.settings.items() if v not in plain and v != settings[k].default}
+
+
 def _describe(study: Study) -> dict[str, Any]:
     """What makes a training the same."""
     request = study.request
     return {
-        "task": request.task, "data": study.data, "settings": dict(request.settings), "seed": request.seed,
+        "task": request.task, "data": study.data, "settings": _given(request), "seed": request.seed,
         "cell": request.cell.key, "recipe": asdict(study.recipe),
     }  # fmt: skip
 
