@@ -92,17 +92,21 @@ class Trained:
         """
         return self.modality.predict(self, raw)
 
-    @torch.no_grad()
     def branches(self, encoded: Any) -> dict[str, Tensor]:
         """The outputs of each branch for encoded inputs, `(rows, output_size)`; `model.answer` names the model's."""
-        self.model.eval()
-        return self._in_batches(self.model.branches, encoded)
+        return self.answers_of(self.model.branches, encoded)
 
     @torch.no_grad()
     def outputs_of(self, network: nn.Module, encoded: Any) -> Tensor:
         """The outputs of one of the model's networks for encoded inputs, `(rows, output_size)`."""
         network.eval()
         return self._in_batches(lambda batch: {"": network(batch)}, encoded)[""]
+
+    @torch.no_grad()
+    def answers_of(self, say: Callable[[Any], dict[str, Tensor]], encoded: Any) -> dict[str, Tensor]:
+        """What `say`, a method of the model, says of each batch, by name."""
+        self.model.eval()
+        return self._in_batches(say, encoded)
 
     def _in_batches(self, say: Callable[[Any], dict[str, Tensor]], encoded: Any) -> dict[str, Tensor]:
         collected: dict[str, list[Tensor]] = {}

@@ -200,6 +200,29 @@ def test_calibrated_intervals_hold_their_share(kind, windows):
         assert np.mean(shares) <= level / 100 + 0.03 + error
 
 
+@pytest.mark.parametrize("kind", ["quantile", "huber"])
+@pytest.mark.parametrize("windows", [9, 30, 250])
+def test_the_widening_is_the_conformal_quantile_counted_by_hand(kind, windows):
+    """Distances in halves of the model's own interval, which is skewed; of each step where windows are many."""
+    task, seeded = Forecast(2, (80,), kind), torch.manual_seed(windows)
+    outputs = torch.randn(windows, 2, 1, task.output_size, generator=seeded).exp().sort(-1).values
+    truth = 3 * torch.randn(windows, 2, 1, generator=seeded)
+    scores = [[], []]
+    for window, step in np.ndindex(windows, 2):
+        said, error = outputs[window, step, 0], float(truth[window, step, 0] - outputs[window, step, 0, task.middle])
+        half = 1.0
+        if kind == "quantile":
+            end = said[task.quantiles.index(0.9 if error > 0 else 0.1)]
+            half = abs(float(end - said[task.middle]))
+        scores[step].append(abs(error) / half)
+    counted = scores if windows >= 200 else [scores[0] + scores[1]] * 2
+    expected = []
+    for each in counted:
+        rank = min(len(each), math.ceil((len(each) + 1) * 0.8))
+        expected.append(sorted(each)[rank - 1])
+    assert task.calibrated(outputs, truth).widening[80] == pytest.approx(expected, rel=1e-4)
+
+
 @given(st.integers(1, 60), st.integers(0, 2**20), st.sampled_from(LOSSES))
 def test_intervals_are_nested_about_the_point_forecast(windows, seed, kind):
     task = Forecast(3, (20, 50, 80, 95), kind)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -209,7 +210,7 @@ def _object(line: str) -> Mapping[str, Any]:
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Aligned columns."""
-    cells = [list(rows[0])] + [[_shown(value) for value in row.values()] for row in rows[:_SHOWN]]
+    cells = [list(rows[0])] + [[_shown(value, row) for value in row.values()] for row in rows[:_SHOWN]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
     if len(rows) > _SHOWN:
@@ -217,5 +218,12 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _shown(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+def _shown(value: Any, row: Mapping[str, Any]) -> str:
+    """A number with as many digits as the widest interval of its row gives sense to."""
+    if not isinstance(value, float):
+        return str(value)
+    ends = [end for name, end in row.items() if name.startswith(("lower_", "upper_"))]
+    width = max(ends) - min(ends)
+    if not width or not 1e-4 < abs(value) < 1e12:
+        return f"{value:.6g}"
+    return f"{value:.{min(12, max(0, 2 - math.floor(math.log10(width))))}f}"

@@ -41,7 +41,7 @@ class Column:
         if not len(values):
             return cls()
         spread = float(values.std())
-        constant = spread <= 1e-9 * float(np.abs(values).max())
+        constant = spread <= 1e-12 * float(np.abs(values).max())
         return cls(float(values.mean()), 1.0 if constant else spread)
 
     @property

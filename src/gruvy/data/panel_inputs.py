@@ -44,7 +44,7 @@ class Scale:
         changes = np.abs(values[season:] - values[:-season])
         changes = changes[np.isfinite(changes)]
         naive = float(changes.mean()) if len(changes) else float("nan")
-        floor = 1e-9 * float(np.abs(known).max())
+        floor = 1e-12 * float(np.abs(known).max())
         return cls(float(known.mean()), spread if spread > floor else 1.0, naive if naive > floor else float("nan"))
 
 
@@ -176,7 +176,8 @@ class PanelInputs:
         ]
 
     def remember(self, panel: Panel) -> None:
-        """Keep the last window of every series, with the known future given for it."""
+        """Keep the last window of every series, with the known future given for it, and the scale of those that are
+        too young for the training part."""
         roles = self.roles
         rows: dict[str, list[Any]] = {name: [] for name in roles.columns}
         for series in panel.series:
@@ -189,6 +190,7 @@ class PanelInputs:
                 rows[roles.id] += [series.name] * count
             for place, target in enumerate(roles.targets):
                 rows[target] += _cells(series.targets[part, place])
+                self.scales.setdefault(_key(series.name, target), self._scale(series, place))
             for name in roles.known:
                 rows[name] += _cells(series.known[name][part])
             for name in roles.past:

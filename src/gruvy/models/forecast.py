@@ -155,55 +155,46 @@ class AutoregressiveForecaster(Forecaster):
         return torch.stack(corrections, 1)
 
 
-class Members(nn.Module):
-    """Forecasting networks that answer with the mean of what they say, their quantiles rising."""
-
-    def __init__(self, members: Sequence[Forecaster]):
-        super().__init__()
-        self.members = nn.ModuleList(members)
-
-    def each(self) -> list[Forecaster]:
-        """The members."""
-        return [member for member in self.members if isinstance(member, Forecaster)]
-
-    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """-> `(batch, horizon, targets, quantiles)`."""
-        return torch.stack([member(batch).sort(-1).values for member in self.members]).mean(0)
-
-
 class ForecastModel(nn.Module):
-    """Forecasting networks, the linear forecast they are compared with, and how much of them is believed.
+    """Forecasting networks, the linear forecast and the last value, weighed.
 
     Args:
-        members: of one window, horizon and scaling.
+        members: networks of one window, horizon and scaling.
+        window: steps of it.
 
     Attributes:
-        network: the members as one.
-        share: how far from the last value towards the network's forecast; 1 believes it wholly.
+        network: the members.
+        weights: how much the last value, the linear forecast and each network count; they sum to 1.
         fitted: the linear forecast, `(window + 1, horizon)`.
     """
 
     answer = "model"
-    share: Tensor
+    weights: Tensor
     fitted: Tensor
 
     def __init__(self, members: Sequence[Forecaster], window: int):
         super().__init__()
-        self.network = Members(members)
+        self.network = nn.ModuleList(members)
         self.middle = members[0].middle
-        self.register_buffer("share", torch.tensor(1.0))
+        self.register_buffer("weights", torch.tensor([0.0, 0.0] + [1 / len(members)] * len(members)))
         self.register_buffer("fitted", torch.zeros(window + 1, members[0].horizon))
 
     @property
-    def scale(self) -> WindowScale:
-        """The members' own, which is the same for all."""
-        return self.network.each()[0].scale
+    def members(self) -> list[Forecaster]:
+        """The networks."""
+        return [member for member in self.network if isinstance(member, Forecaster)]
+
+    @property
+    def names(self) -> list[str]:
+        """Of what is weighed."""
+        networks = [f"network {place + 1}" for place in range(len(self.network))]
+        return ["last value", "linear", *(networks if len(networks) > 1 else ["network"])]
 
     def prepare(self, train: Windows, validation: Windows) -> None:
         """What comes before gradient steps: the linear forecast."""
-        fit = fit_linear(train, validation, self.scale.kind)
+        fit = fit_linear(train, validation, self.members[0].scale.kind)
         self.fitted.copy_(fit.weights)
-        for member in self.network.each():
+        for member in self.members:
             member.scale.at_last.fill_(fit.at_last)
             if member.linear is not None:
                 with torch.no_grad():
@@ -212,16 +203,29 @@ class ForecastModel(nn.Module):
 
     def linear(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The linear forecast, standardised, `(batch, horizon, targets, 1)`."""
-        level, scale = self.scale(batch)
+        level, scale = self.members[0].scale(batch)
         window = ((batch["values"] - level) / scale).transpose(1, 2)
         change = F.linear(window, self.fitted[:-1].T, self.fitted[-1]).transpose(1, 2)
         return (level + scale * change)[..., None]
 
     def branches(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Standardised forecasts `(batch, horizon, targets, quantiles)`, the quantiles rising."""
-        outputs = self.network(batch)
-        middle = outputs[..., self.middle, None]
-        return {self.answer: outputs + (self.share - 1) * (middle - batch["values"][:, -1:, :, None])}
+        outputs = torch.stack([member(batch).sort(-1).values for member in self.members])
+        points = self._points(batch, outputs)
+        trusted = self.weights[2:] if self.weights[2:].sum() > 0 else torch.ones_like(self.weights[2:])
+        spreads = outputs - outputs[..., self.middle, None]
+        spread = torch.tensordot(trusted / trusted.sum(), spreads, 1)
+        return {self.answer: torch.tensordot(self.weights, points, 1)[..., None] + spread}
+
+    def points(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """The point forecast of each of `names`, `(batch, horizon, targets)`."""
+        outputs = torch.stack([member(batch).sort(-1).values for member in self.members])
+        return dict(zip(self.names, self._points(batch, outputs), strict=True))
+
+    def _points(self, batch: Mapping[str, Any], outputs: Tensor) -> Tensor:
+        middles = outputs[..., self.middle]
+        last = batch["values"][:, -1:].expand_as(middles[0])
+        return torch.cat([torch.stack([last, self.linear(batch)[..., 0]]), middles])
 
 
 def forecast_model(

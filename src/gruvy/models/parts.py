@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gruvy.engines import real_steps
 
 POOLINGS = ("max", "mean", "last")
-_FLOOR = 0.1  # share of the series' own variance in the scale of a window, so that a flat one is not blown up
+_FLOOR = 0.5  # share of the whole series' variance in the scale of a window, so that a flat one is not blown up
 
 
 class Pooling(nn.Module):

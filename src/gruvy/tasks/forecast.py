@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
@@ -252,26 +253,41 @@ def _quantile(scores: Tensor, share: float) -> float:
     return float(scores.kthvalue(rank).values)
 
 
-def believed(model: Tensor, last: Tensor, truth: Tensor, blocks: Sequence[int] | np.ndarray) -> float:
-    """How far to go from the last value towards the model's forecast, between 0 and 1.
+def weighed(points: Tensor, truth: Tensor, blocks: np.ndarray) -> Tensor:
+    """How much each of several forecasts counts: weights of at least 0 that sum to 1.
 
-    The share of least squared error, if that is lower than the last value's by more than one standard error;
-    otherwise 0, so that a series that gives no clear reason to leave its last value stays there.
+    Those of least squared error, if that is lower than the first forecast's by more than one standard error; otherwise
+    all to the first, so that a series that gives no clear reason to leave its last value stays there.
 
     Args:
-        model, last, truth: `(windows, horizon, targets)`; blocks: number of each window's stretch of time, since
-            windows that overlap err alike.
+        points: `(forecasts, windows, horizon, targets)`; truth: `(windows, horizon, targets)`, NaN where missing.
+        blocks: number of each window's stretch of time, since windows that overlap err alike.
     """
-    blocks = np.asarray(blocks)
-    shares = np.linspace(0, 1, 21)
-    errors = np.stack([((last + s * (model - last) - truth) ** 2).nanmean((1, 2)).numpy() for s in shares])
-    fine = np.isfinite(errors[0])
-    if not fine.any():
-        return 0.0
-    if len(np.unique(blocks[fine])) < _BLOCKS:
-        return float(shares[errors[:, fine].mean(1).argmin()])
-    means = np.stack([errors[:, fine & (blocks == b)].mean(1) for b in np.unique(blocks[fine])], axis=1)
-    best = int(means.mean(1).argmin())
-    gain = means[0] - means[best]
-    unclear = gain.mean() <= gain.std(ddof=1) / math.sqrt(len(gain))
-    return 0.0 if unclear else float(shares[best])
+    there = ~truth.isnan()
+    first = torch.eye(len(points))[0]
+    if not there.any():
+        return first
+    errors = (points - truth)[:, there].double()
+    best = _simplex(errors @ errors.T / errors.shape[1])
+    mixed = (torch.tensordot(best.float(), points, 1) - truth).square().nanmean((1, 2))
+    gains = ((points[0] - truth).square().nanmean((1, 2)) - mixed).numpy()
+    fine = np.isfinite(gains)
+    gain = np.array([gains[fine & (blocks == b)].mean() for b in np.unique(blocks[fine])])
+    doubt = gain.std(ddof=1) / math.sqrt(len(gain)) if len(gain) >= _BLOCKS else 0.0
+    return best.float() if gain.mean() > doubt else first
+
+
+def _simplex(products: Tensor) -> Tensor:
+    """The weights `w >= 0` that sum to 1 with least `w @ products @ w`, by trying every support."""
+    count = len(products)
+    best, least = torch.eye(count, dtype=products.dtype)[0], float("inf")
+    ridge = 1e-9 * products.diagonal().mean().clamp(min=1e-12) * torch.eye(count, dtype=products.dtype)
+    for size in range(1, count + 1):
+        for support in map(list, itertools.combinations(range(count), size)):
+            own = torch.linalg.solve((products + ridge)[support][:, support], torch.ones(size, dtype=products.dtype))
+            weights = torch.zeros(count, dtype=products.dtype)
+            weights[support] = own / own.sum()
+            error = float(weights @ products @ weights)
+            if (weights >= 0).all() and error < least:
+                best, least = weights, error
+    return best

@@ -15,6 +15,8 @@ from gruvy.tasks import panel as modality
 from gruvy.tasks.forecast import Forecast
 from gruvy.training import report
 
+_FEWEST = 5  # stretches of time that a comparison takes
+
 
 def backtest(
     trained: artefact.Trained, windows: Windows, before: Windows | None = None, seed: int = 0
@@ -54,13 +56,11 @@ def backtest(
         for scorer, forecast in ((task, outputs), (point, baselines[best]))
     )
     bootstrap = report.paired_bootstrap(ours, theirs, seed)
-    printed = [
-        report.table(figures),
-        f"beside the best baseline, {best}: "
-        + report.comparison(
-            f"{task.score} in standard deviations", bootstrap, f"{len(ours)} stretches of the test part"
-        ),
-    ]
+    stretches = f"{len(ours)} stretches of time"
+    verdict = report.comparison(f"{task.score} in standard deviations", bootstrap, stretches)
+    if len(ours) < _FEWEST:
+        verdict = f"{stretches} are too few to tell"
+    printed = [report.table(figures), f"beside the best baseline, {best}: {verdict}"]
     measured = {
         "n": len(windows), "metrics": figures["model"], "baseline": figures[best],
         "baselines": {name: figures[name] for name in baselines}, "best_baseline": best, "bootstrap": bootstrap,

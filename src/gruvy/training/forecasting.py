@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from gruvy import artefact
@@ -19,7 +20,7 @@ from gruvy.data.windows import PARTS, Windows, periods
 from gruvy.errors import BadInput
 from gruvy.models.linear import fit_linear, useful_cycles
 from gruvy.tasks import panel as modality
-from gruvy.tasks.forecast import Forecast, believed
+from gruvy.tasks.forecast import Forecast, weighed
 from gruvy.tasks.recipes import ForecastRecipe
 from gruvy.tasks.recipes import recipe as named_recipe
 from gruvy.training.backtest import backtest
@@ -108,7 +109,7 @@ class ForecastStudy:
     def fits(self, model: Any) -> list[Fit]:
         """See `Study`."""
         train, validation = (_rows(self.windows[name]) for name in ("train", "validation"))
-        return [Fit(member, train, validation) for member in model.network.members]
+        return [Fit(member, train, validation) for member in model.members]
 
     def judge(self, trained: artefact.Trained) -> Outcome:
         """Decide on what comes before the test part how far the model is believed, calibrate the intervals on the
@@ -120,8 +121,8 @@ class ForecastStudy:
         outputs = trained.branches(windows)[trained.model.answer]
         picture = forecast_picture(trained.task, outputs, windows, self.inputs.roles)
         trained.task = modality.recalibrated(trained, windows.panel)
-        share = float(trained.model.share)
-        printed = [f"test windows: {len(windows)}; the forecast is {_words(share)}", *printed]
+        weights = dict(zip(trained.model.names, trained.model.weights.tolist(), strict=True))
+        printed = [f"test windows: {len(windows)}; the forecast is {_words(weights)}", *printed]
         split = {
             "together": self.periods.together,
             "series": [
@@ -135,14 +136,12 @@ class ForecastStudy:
             "split.json": json.dumps(split),
             "forecast.png": picture,
         }
-        return Outcome("\n\n".join(printed), {"task": "forecast", "share": share, **measured}, documents)
+        return Outcome("\n\n".join(printed), {"task": "forecast", "weights": weights, **measured}, documents)
 
     def _weigh(self, trained: artefact.Trained) -> None:
         windows = self.windows["validation"].followed_by(self.windows["calibration"])
-        outputs = trained.branches(windows)[trained.model.answer][..., self.task.middle]
-        blocks = windows.times // self.task.horizon
-        share = believed(outputs, modality.last_value(windows)[..., 0], windows[slice(None)], blocks)
-        trained.model.share.fill_(share)
+        points = torch.stack(list(trained.answers_of(trained.model.points, windows).values()))
+        trained.model.weights.copy_(weighed(points, windows[slice(None)], windows.times // self.task.horizon))
 
     def _calibrated(self, trained: artefact.Trained, windows: Windows) -> Forecast:
         outputs = trained.branches(windows)[trained.model.answer]
@@ -221,12 +220,11 @@ class ForecastStudy:
         return [[(int(row[i]), int(row[i + 1])) for i in range(4)] for row in self.periods.bounds]
 
 
-def _words(share: float) -> str:
-    if share == 1:
-        return "the model's"
-    if share == 0:
-        return "the last value: on the parts before the model's is not clearly better"
-    return f"{share:.0%} of the way from the last value to the model's, as weighed on the parts before"
+def _words(weights: dict[str, float]) -> str:
+    if weights["last value"] == 1:
+        return "the last value: on the parts before, nothing is clearly better"
+    parts = ", ".join(f"{weight:.0%} {name}" for name, weight in weights.items() if weight > 0)
+    return f"{parts} (weighed on the parts before)"
 
 
 def _rows(windows: Windows) -> Rows:
@@ -243,7 +241,12 @@ def _roles(request: Request) -> Roles:
     if not columns.get("target"):
         raise BadInput("which column is to be forecast? give --target COLUMN")
     many = {role: tuple(columns.get(role) or ()) for role in ("known", "past", "static")}
-    return Roles(tuple(columns["target"]), columns.get("time"), columns.get("id"), **many)
+    roles = Roles(tuple(columns["target"]), columns.get("time"), columns.get("id"), **many)
+    answers = {"forecast", *(["target"] if len(roles.targets) > 1 else []), *([] if roles.time else ["step"])}
+    for name in (roles.time, roles.id):
+        if name in answers or (name or "").startswith(("lower_", "upper_")):
+            raise BadInput(f"the column {name!r} has the name of a column of the forecast; give it another name")
+    return roles
 
 
 def _shares(split: tuple[float, ...]) -> tuple[float, float, float]:

@@ -36,9 +36,11 @@ def forecast_picture(task: Forecast, outputs: Tensor, windows: Windows, roles: R
         stamps = _stamps(windows, series, int(some.origin[place]))
         keep = min(windows.input_size, 3 * task.horizon)
         past, future = stamps[: windows.input_size][-keep:], stamps[windows.input_size :]
-        axes.plot(past, before[place, -keep:, 0], color="0.5", linewidth=1)
-        for level, (low, up) in sorted(ends.items(), reverse=True):
-            axes.fill_between(future, low[place, :, 0], up[place, :, 0], alpha=0.2, color="C0", label=f"{level} %")
+        axes.plot(past, before[place, -keep:, 0], color="0.5", linewidth=1, label="before")
+        axes.plot([past[-1], future[0]], [before[place, -1, 0], truth[place, 0, 0]], color="0.5", linewidth=1)
+        for shade, (level, (low, up)) in enumerate(sorted(ends.items(), reverse=True)):
+            colour = ("#d6e6f4", "#abcfe6", "#7fb8da")[min(shade, 2)]
+            axes.fill_between(future, low[place, :, 0], up[place, :, 0], color=colour, label=f"{level} %")
         axes.plot(future, middle[place, :, 0], color="C0", label="forecast")
         axes.plot(future, truth[place, :, 0], color="C1", linewidth=1, label="what came")
         axes.set_title(" ".join(filter(None, (series.name, roles.targets[track.targets[0]]))), fontsize=9)

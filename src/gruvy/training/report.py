@@ -52,7 +52,9 @@ def table(figures: Mapping[str, Mapping[str, float]]) -> str:
 def _shown(value: float) -> str:
     if math.isnan(value):
         return "-"
-    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.5g}" if abs(value) < 1e5 else f"{value:.4g}"
+    if value and not 1e-3 <= abs(value) < 1e5:
+        return f"{value:.4g}"
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.5g}"
 
 
 def comparison(score: str, bootstrap: Mapping[str, float], of: str = "the test rows") -> str:
