@@ -74,7 +74,7 @@ def test_names_of_the_answer_are_refused(names, options, tmp_path, out):
     """They would be lost beside the columns that a forecast adds."""
     rows = [{names.get(name, name): cell for name, cell in {**row, "who": "ann"}.items()} for row in wide(60)]
     said = refused(*train(save(tmp_path, rows), out, *options))
-    assert_matches(f"{next(iter(names.values()))}.*rename", said)
+    assert_matches(f"{next(iter(names.values()))}.*give it another name", said)
     assert not out.exists()
 
 

@@ -27,7 +27,7 @@ def model(window=6, horizon=4, targets=1, quantiles=3, cell=CATALOGUE["gru"], **
     }  # fmt: skip
     torch.manual_seed(0)
     made = forecast_model(window, horizon, targets, quantiles, quantiles // 2, cell, **options)
-    for name, parameter in made.network.named_parameters():
+    for name, parameter in made.named_parameters():
         if ".linear." in name:  # zero until it is fitted
             torch.nn.init.normal_(parameter, std=0.3)
     return made.eval()
@@ -57,10 +57,10 @@ def answer(made, given_batch):
 @pytest.mark.parametrize("name", ONE_INPUT)
 def test_every_cell_forecasts_and_learns(name, head):
     made = model(cell=CATALOGUE[name], head=head, sizes=ALL, masked=True, num_layers=2).train()
-    outputs = made.network(batch(sizes=ALL))
+    outputs = made.branches(batch(sizes=ALL))[made.answer]
     assert outputs.shape == (5, 4, 1, 3)
     outputs.square().sum().backward()
-    without = [place for place, p in made.network.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+    without = [place for place, p in made.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
     assert not without
 
 
@@ -95,11 +95,11 @@ def test_any_size_works(head, window, horizon, targets, segment, layers, masked,
 @pytest.mark.parametrize("head", HEADS)
 def test_gradients_reach_every_parameter(head):
     made = model(window=7, horizon=5, targets=2, head=head, sizes=ALL, masked=True).train()
-    seen = {name: torch.zeros_like(p) for name, p in made.network.named_parameters()}
+    seen = {name: torch.zeros_like(p) for name, p in made.named_parameters()}
     for seed in range(20):
-        made.network.zero_grad()
-        made.network(batch(9, 7, 5, 2, ALL, seed)).square().sum().backward()
-        for name, parameter in made.network.named_parameters():
+        made.zero_grad()
+        made.branches(batch(9, 7, 5, 2, ALL, seed))[made.answer].square().sum().backward()
+        for name, parameter in made.named_parameters():
             seen[name] += parameter.grad.abs()
     unused = {name for name, total in seen.items() if not total.any()}
     assert not unused
@@ -169,14 +169,14 @@ def test_independent_targets_do_not_meet_and_joint_ones_do(head):
     assert not torch.allclose(answer(made, one)[:, :, 0], answer(made, {**one, "values": values})[:, :, 0])
 
 
-def test_a_share_of_zero_is_the_last_value():
-    made, one = model(), batch()
-    made.share.fill_(0)
+def test_the_weights_lead_from_the_last_value_to_the_network():
+    made, one = model(members=1), batch()
+    made.weights.copy_(torch.tensor([1.0, 0, 0]))
     middle = answer(made, one)[..., 1]
     torch.testing.assert_close(middle, one["values"][:, -1:].expand(-1, 4, -1))
-    made.share.fill_(0.25)
+    made.weights.copy_(torch.tensor([0.75, 0, 0.25]))
     quarter = answer(made, one)[..., 1]
-    made.share.fill_(1)
+    made.weights.copy_(torch.tensor([0.0, 0, 1]))
     torch.testing.assert_close(quarter, 0.25 * answer(made, one)[..., 1] + 0.75 * middle)
 
 
@@ -268,7 +268,7 @@ def test_a_prepared_model_forecasts_what_was_fitted():
     train, validation = cut(daily_cycle(100))
     made = model(window=5, horizon=3, segment=2, members=1)
     made.prepare(train, validation)
-    for name, parameter in made.network.named_parameters():
+    for name, parameter in made.named_parameters():
         if ".head." in name:
             torch.nn.init.zeros_(parameter)
     rows = train.collate(np.arange(len(train)))

@@ -11,7 +11,7 @@ from tests.fixtures.series import daily_cycle, inputs_for, panel_of
 
 from gruvy.data.windows import Windows
 from gruvy.errors import BadInput
-from gruvy.tasks.forecast import LOSSES, Forecast, believed
+from gruvy.tasks.forecast import LOSSES, Forecast, weighed
 from gruvy.tasks.panel import last_value, seasonal_naive
 
 NAN = float("nan")
@@ -286,7 +286,7 @@ def test_what_comes_later_never_changes_a_rolled_interval():
     assert torch.equal(*found)
 
 
-# How far the model is believed
+# How much each forecast counts
 
 
 def walk(count=300):
@@ -295,28 +295,46 @@ def walk(count=300):
     return last, np.arange(count) // 10
 
 
-def test_a_right_model_is_believed_and_a_wrong_one_is_not():
+def weights(truth, blocks, *points):
+    return weighed(torch.stack(points), truth, blocks).tolist()
+
+
+def test_a_right_model_counts_and_a_wrong_one_does_not():
     last, blocks = walk()
     noise = torch.randn(last.shape, generator=torch.manual_seed(1), dtype=torch.float64)
     truth = last + 2 * noise
-    assert believed(truth + 0.01 * noise, last, truth, blocks) > 0.9
-    assert believed(last + 5 * torch.sin(100 * last), last, truth, blocks) == 0
+    assert weights(truth, blocks, last, truth + 0.01 * noise)[1] > 0.9
+    assert weights(truth, blocks, last, last + 5 * torch.sin(100 * last)) == [1, 0]
 
 
-def test_half_way_is_believed_half_way():
+def test_half_way_counts_half():
+    last, blocks = walk()
+    assert weights(last + 1.0, blocks, last, last + 2.0) == pytest.approx([0.5, 0.5])
+
+
+def test_windows_without_targets_do_not_count():
     last, blocks = walk()
     truth = last + 1.0
-    assert believed(last + 2.0, last, truth, blocks) == pytest.approx(0.5)
-
-
-def test_windows_without_targets_do_not_count_for_belief():
-    last, blocks = walk()
-    truth, model = last + 1.0, last + 2.0
     truth[:40] = NAN
     truth[70] = NAN
-    assert believed(model, last, truth, blocks) == pytest.approx(0.5)
+    assert weights(truth, blocks, last, last + 2.0) == pytest.approx([0.5, 0.5])
 
 
-def test_with_too_little_to_judge_by_a_worse_model_is_not_believed():
+def test_the_weights_are_the_best_of_a_fine_grid():
+    rng = np.random.default_rng(0)
+    truth = torch.from_numpy(rng.normal(size=(200, 2, 1)))
+    points = [truth + torch.from_numpy(rng.normal(0.1 * k, 1 + k, size=truth.shape)) for k in range(3)]
+    found = weights(truth, np.arange(200) // 10, *points)
+    grid = [(a, b, 1 - a - b) for a in np.linspace(0, 1, 51) for b in np.linspace(0, 1 - a, 51)]
+    error = [float(((sum(w * p for w, p in zip(ws, points, strict=True)) - truth) ** 2).mean()) for ws in grid]
+    assert found == pytest.approx(grid[int(np.argmin(error))], abs=0.05)
+
+
+def test_with_too_little_to_judge_by_a_worse_model_does_not_count():
     last = torch.zeros(4, 2, 1)
-    assert believed(last + 50, last, last + 0.1, np.zeros(4, int)) == 0
+    assert weights(last + 0.1, np.zeros(4, int), last, last + 50) == pytest.approx([0.998, 0.002])
+
+
+def test_without_any_target_the_last_value_counts():
+    last = torch.zeros(4, 2, 1)
+    assert weights(last * NAN, np.zeros(4, int), last, last + 1) == [1, 0]

@@ -130,7 +130,7 @@ def stream(folder: str, state: str | None) -> None:
             try:
                 print(to_json(stream.step(row)), flush=True)
             except BadInput as error:
-                raise BadInput(f"row {number} of standard input: {error}") from None
+                raise BadInput(f"row {number} of standard input: {str(error).removeprefix('row 1 ')}") from None
     finally:
         aside = file.with_name(file.name + ".part")
         aside.write_text(json.dumps(stream.state), encoding="utf-8")
@@ -224,6 +224,6 @@ def _shown(value: Any, row: Mapping[str, Any]) -> str:
         return str(value)
     ends = [end for name, end in row.items() if name.startswith(("lower_", "upper_"))]
     width = max(ends) - min(ends)
-    if not width or not 1e-4 < abs(value) < 1e12:
+    if not 1e-9 < width < 1e12:
         return f"{value:.6g}"
     return f"{value:.{min(12, max(0, 2 - math.floor(math.log10(width))))}f}"

@@ -18,6 +18,7 @@ from gruvy.data.panel import Panel, Roles, Series
 from gruvy.data.stamps import Frequency, calendar_features
 from gruvy.errors import BadInput
 
+_LARGEST = 1e30  # its square is a number still
 _CYCLES = {"day": 1.0, "week": 7.0, "year": 365.0}  # in days
 
 
@@ -149,6 +150,8 @@ class PanelInputs:
         for series, end in parts:
             for place, target in enumerate(self.roles.targets):
                 values = series.targets[:end, place]
+                if np.nanmax(np.abs(values), initial=0) > _LARGEST:
+                    raise BadInput(f"column {target!r} holds values beyond {_LARGEST:g}; give them in larger units")
                 if np.isfinite(values).any():
                     self.scales[_key(series.name, target)] = Scale.fit(values, self.season)
                 self.missing |= bool(np.isnan(values).any())

@@ -269,7 +269,7 @@ def weighed(points: Tensor, truth: Tensor, blocks: np.ndarray) -> Tensor:
         return first
     errors = (points - truth)[:, there].double()
     best = _simplex(errors @ errors.T / errors.shape[1])
-    mixed = (torch.tensordot(best.float(), points, 1) - truth).square().nanmean((1, 2))
+    mixed = (torch.tensordot(best.to(points.dtype), points, 1) - truth).square().nanmean((1, 2))
     gains = ((points[0] - truth).square().nanmean((1, 2)) - mixed).numpy()
     fine = np.isfinite(gains)
     gain = np.array([gains[fine & (blocks == b)].mean() for b in np.unique(blocks[fine])])

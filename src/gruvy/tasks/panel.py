@@ -178,13 +178,18 @@ class Stream:
         missing = [name for name in roles.columns if name not in row]
         if missing:
             raise BadInput(f"there is no {missing[0]!r}, only {', '.join(row)}; give every column of training")
+        answer = {name: row[name] for name in (roles.id, roles.time) if name is not None}
+        if roles.time is not None and not isinstance(self.trained.inputs.frequency.unit, int):
+            row = {**row, roles.time: str(read_stamps([row[roles.time]], roles.time)[0][0])}
+        told = any(row[name] not in (None, "") for name in roles.targets)
+        if told:  # alone first, so that what is wrong with it is said of it
+            panel_of(self.trained.inputs, {name: [row[name]] for name in roles.columns})
         own = "" if roles.id is None else str(row[roles.id])
         kept, others = self._parted(own)
         later = self._place(kept, row)
         for name, cells in kept.items():
             cells[later:] = [row[name], *cells[later + 1 :]] if later < len(cells) else [row[name]]
-        answer = {name: row[name] for name in (roles.id, roles.time) if name is not None}
-        if any(row[name] not in (None, "") for name in roles.targets):
+        if told:
             panel = panel_of(self.trained.inputs, kept)
             rows = predict(self.trained, panel, self.before)
             answer |= _by_target(rows, roles.targets)

@@ -1,0 +1,150 @@
+"""`gruvy train classify|regress --series`, and what the models say, as a user types it."""
+
+import json
+
+import numpy as np
+import pytest
+from tests.cli.run import gruvy, refused
+from tests.fixtures.labelled import NAME, gestures, sensors, waves
+from tests.fixtures.small import write_csv
+
+import gruvy as library
+from gruvy.errors import BadInput
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with files of series in every form."""
+    folder = tmp_path_factory.mktemp("series")
+    (folder / "train.ts").write_text(gestures())
+    (folder / "test.ts").write_text(gestures(20, seed=1))
+    write_csv(folder / "sensors.csv", sensors())
+    series, labels = waves(30, steps=16)
+    short = np.stack([one[:11] for one in series])
+    np.savez(folder / "equal.npz", X=short, y=np.array(labels))
+    numbers = [str(1 + (label == "fast")) for label in labels]
+    rows = ["\t".join([n, *(f"{v:.4f}" for v in one[:, 0])]) for n, one in zip(numbers, short, strict=True)]
+    (folder / "ucr.tsv").write_text("\n".join(rows) + "\n")
+    cells = [
+        {"wave": " ".join(f"{v:.3f}" for v in one[:, 0]), "speed": f"{1.5 if label == 'fast' else 0.5}{place}"}
+        for place, (one, label) in enumerate(zip(series, labels, strict=True))
+    ]
+    write_csv(folder / "cells.csv", cells)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(place):
+    done = gruvy("train", "classify", "--series", place / "train.ts", "--test", place / "test.ts", "--recipe", NAME,
+                 "--out", place / "model")  # fmt: skip
+    assert done.code == 0, done
+    return place / "model", done
+
+
+def train(place, task, *more, out):
+    return gruvy("train", task, "--recipe", NAME, "--out", out, "--json", *more)
+
+
+def test_every_branch_and_both_neighbours_are_judged(model):
+    folder, done = model
+    for name in ("recurrent branch", "1-NN Euclid", "1-NN DTW", "test rows: 20", "confusion matrix"):
+        assert name in done.out
+    assert "36 series of" in done.err
+    measured = json.loads((folder / "metrics.json").read_text())
+    assert set(measured["baselines"]) == {"1-NN Euclid", "1-NN DTW"}
+    assert measured["n"] == 20
+
+
+def test_evaluate_gives_the_figures_of_the_training(model, place):
+    folder, _ = model
+    measured = json.loads((folder / "metrics.json").read_text())
+    for given in ((), ("--series", place / "test.ts")):
+        found = gruvy("evaluate", folder, "--json", *given).json
+        assert found["metrics"] == pytest.approx(measured["metrics"], abs=1e-6)
+
+
+def test_predict_says_what_evaluate_counts(model, place):
+    folder, _ = model
+    done = gruvy("predict", folder, "--series", place / "test.ts", "--json")
+    said = [json.loads(line)["label"] for line in done.out.splitlines()]
+    right = np.mean([s == t for s, t in zip(said, waves(20, seed=1)[1], strict=True)])
+    assert right == pytest.approx(gruvy("evaluate", folder, "--json").json["metrics"]["accuracy"])
+
+
+def test_one_series_or_several_in_python(model):
+    loaded = library.load(model[0])
+    series, _ = waves(5, seed=2)
+    several = loaded.predict(series)
+    one = loaded.predict(series[2])
+    assert one["label"] == several[2]["label"]
+    assert one["probability"] == pytest.approx(several[2]["probability"], abs=1e-5)
+    assert loaded.predict([]) == []
+    for wrong in (series[0][:, :1], [series[0], np.zeros((0, 2))], "text", 3):
+        with pytest.raises(BadInput):
+            loaded.predict(wrong)
+
+
+@pytest.mark.parametrize(
+    ("task", "given"),
+    [
+        ("classify", ["--series", "equal.npz"]),
+        ("classify", ["--series", "ucr.tsv"]),
+        ("classify", ["--series", "ucr.tsv", "--front", "none", "--cell", "mgu"]),
+        ("classify", ["--data", "sensors.csv", "--series", "x", "y", "z", "--id", "person", "--label", "activity",
+                      "--window", "25", "--stride", "20"]),
+        ("regress", ["--data", "sensors.csv", "--series", "x", "y", "z", "--id", "person", "--target", "level",
+                     "--window", "25"]),
+        ("regress", ["--data", "cells.csv", "--series", "wave", "--target", "speed"]),
+    ],
+)  # fmt: skip
+def test_every_form_of_series_is_learned_and_asked_again(place, task, given, tmp_path, monkeypatch):
+    monkeypatch.chdir(place)
+    done = train(place, task, *given, out=tmp_path / "model")
+    assert done.code == 0, done
+    measured = done.json
+    assert measured["task"] == task
+    assert measured["metrics"].keys() == measured["baseline"].keys()
+    again = gruvy("evaluate", tmp_path / "model", "--json")
+    assert again.code == 0, again
+    assert again.json["metrics"] == pytest.approx(measured["metrics"], abs=1e-6)
+    place_of = given.index("--series") + 1
+    asked = ["--data", "sensors.csv"] if "sensors.csv" in given else given[: place_of + 1]
+    assert len(gruvy("predict", tmp_path / "model", *asked).out.splitlines()) >= 30
+
+
+def test_windows_of_one_recording_stay_in_one_part(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(place)
+    train(place, "classify", "--data", "sensors.csv", "--series", "x", "--id", "person", "--label", "activity",
+          "--window", "25", out=tmp_path / "model")  # fmt: skip
+    split = json.loads((tmp_path / "model" / "split.json").read_text())
+    people = {name: {(row - 1) // 400 for row in rows} for name, rows in split["rows"].items()}
+    assert people["learn"].isdisjoint(people["test"])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--series", "nowhere.ts"], "no such file"),
+        (["--series", "train.ts", "--window", "0"], "window"),
+        (["--series", "train.ts", "--window", "500"], "window"),
+        (["--series", "train.ts", "--front", "both"], "expected one of conv, none"),
+        (["--series", "train.ts", "--text", "words"], "give one of them"),
+        (["--data", "sensors.csv", "--id", "person"], "--id is for series"),
+        (["--data", "sensors.csv", "--series", "x", "--id", "person", "--label", "activity"], "--window"),
+        (["--data", "sensors.csv", "--series", "q", "--id", "person", "--window", "25", "--label", "activity"],
+         "no column"),
+        (["--series", "train.ts", "--test", "ucr.tsv"], "channel|label"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_refused_in_a_sentence(place, given, said, tmp_path, monkeypatch):
+    import re
+
+    monkeypatch.chdir(place)
+    out = tmp_path / "model"
+    sentence = refused("train", "classify", "--recipe", NAME, "--out", out, *given)
+    assert re.search(said, sentence), sentence
+    assert not out.exists()
+
+
+def test_a_model_of_series_asks_for_series(model):
+    assert "--series FILE" in refused("predict", model[0], "some words")
