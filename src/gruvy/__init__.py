@@ -6,8 +6,11 @@ from typing import Any
 __version__ = "0.1.0"
 
 # Imported when first used, so that the language and the command line start without torch.
-_LAZY = {"GRU": "gruvy.layers", "Recurrent": "gruvy.layers", "load": "gruvy.artefact"}
-__all__ = ["GRU", "Recurrent", "load"]
+_LAZY = {
+    "Forecaster": "gruvy.estimators", "GRU": "gruvy.layers", "Recurrent": "gruvy.layers",
+    "SequenceClassifier": "gruvy.estimators", "SequenceRegressor": "gruvy.estimators", "load": "gruvy.artefact",
+}  # fmt: skip
+__all__ = ["GRU", "Forecaster", "Recurrent", "SequenceClassifier", "SequenceRegressor", "load"]
 
 
 def __getattr__(name: str) -> Any:

@@ -66,9 +66,12 @@ class ExampleStudy:
         )
         return [Fit(model.network, train, validation)]
 
-    def judge(self, trained: artefact.Trained) -> Outcome:
-        """Weigh the branches on the validation rows; measure each, and the baseline, on the test rows."""
+    def finish(self, trained: artefact.Trained) -> None:
+        """Weigh the branches on the validation rows."""
         trained.model.finish(trained.branches(self.encoded["validation"]), self.targets["validation"], self.loss)
+
+    def judge(self, trained: artefact.Trained) -> Outcome:
+        """Measure the branches, and the baseline, on the test rows."""
         baselines = {self.task.baseline_name: self._baseline()}
         printed, measured = judge_examples(
             trained, self.encoded["test"], self.targets["test"], baselines, self.request.seed

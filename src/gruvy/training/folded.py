@@ -37,24 +37,24 @@ class FoldedStudy:
 
     kind = modality.KIND
 
-    def __init__(self, request: Request):
+    def __init__(self, request: Request, table: SeriesTable | None = None):
+        """Read what is asked for; or learn from all of `table`."""
         self.request = request
         task = cast(type[ExampleTask], TASKS[request.task])
         self.label = task.columns[task.target].kind == "label"
-        self.path, self.reading = reading(task, request.data, request.columns, request.settings)
-        table = self._read(self.path)
         held = request.settings.get("test")
-        if held:
-            self.parts = {"learn": table, "test": self._read(Path(held))}
-            self.rows = {"learn": np.arange(len(table)), "test": np.zeros(0, np.int64)}
+        if table is not None:
+            self.path = Path("the series given")
+            self.parts = {"learn": table}
         else:
-            self.rows = self._split(table)
-            self.parts = {name: taken(table, rows) for name, rows in self.rows.items()}
+            self.path, self.reading = reading(task, request.data, request.columns, request.settings)
+            table = self._read(self.path)
+            self.parts = self._parts(table, held)
         self.task: ExampleTask = task.fit(self.parts["learn"].targets, request.settings)
         self.targets = {name: self.task.encode(part.targets, part.rows.tolist()) for name, part in self.parts.items()}
         self.recipe = self._recipe()
         self.folds = self._folds()
-        self.data = _describe(self.path, request, held)
+        self.data = _describe(self.path, request, held) if self.path.is_file() else {"path": None, "package": None}
         self.size = f"{self.path.name}, {len(table)} series"
         self.introduction = self._introduction(table)
 
@@ -84,11 +84,14 @@ class FoldedStudy:
             found.append(Fit(member, train, validation if self.recipe.members == 1 else None))
         return found
 
-    def judge(self, trained: artefact.Trained) -> Outcome:
-        """Weigh the branches on the rows held out from each; measure them, and the baselines, on the test rows."""
+    def finish(self, trained: artefact.Trained) -> None:
+        """Weigh the branches on the rows held out from each."""
         held = self.folds >= 0
         said = {RECURRENT: self._said_of_held_out(trained)[held], **{k: v[held] for k, v in self.held_out.items()}}
         trained.model.finish(said, self.targets["learn"][held], self.loss)
+
+    def judge(self, trained: artefact.Trained) -> Outcome:
+        """Measure the branches, and the baselines, on the test rows."""
         printed, measured = judge_examples(
             trained, self.encoded["test"], self.targets["test"], self._baselines(), self.request.seed
         )
@@ -96,6 +99,11 @@ class FoldedStudy:
         rows = {name: self.parts[name].rows.tolist() for name in ("learn", "test")}
         split = {"rows": rows, "folds": self.folds.tolist(), "test": self.data["test"]}
         return Outcome(printed, measured, {"split.json": json.dumps(split)})
+
+    def _parts(self, table: SeriesTable, held: str | None) -> dict[str, SeriesTable]:
+        if held:
+            return {"learn": table, "test": self._read(Path(held))}
+        return {name: taken(table, rows) for name, rows in self._split(table).items()}
 
     def _read(self, path: Path) -> SeriesTable:
         return read_series(path, kind="label" if self.label else "number", **self.reading)
@@ -164,7 +172,7 @@ class FoldedStudy:
         lengths = [len(one) for one in table.inputs]
         span = f"{min(lengths)} to {max(lengths)}" if min(lengths) < max(lengths) else f"{lengths[0]}"
         channels = f", {len(table.channels)} channels" if len(table.channels) > 1 else ""
-        learn, test = len(self.parts["learn"]), len(self.parts["test"])
+        learn, test = (len(self.parts[name]) if name in self.parts else 0 for name in ("learn", "test"))
         how = (
             f"{self.recipe.members} networks, each without a fold" if self.recipe.members > 1 else "a tenth to validate"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gruvy import artefact
-from gruvy.data.panel import Panel, Roles, Series, read_panel
+from gruvy.data.panel import Panel, Roles, Series, panel_from_columns, read_panel
 from gruvy.data.panel_inputs import PanelInputs
 from gruvy.data.stamps import season_length
 from gruvy.data.windows import PARTS, Windows, periods
@@ -43,9 +43,10 @@ class ForecastStudy:
 
     kind = modality.KIND
 
-    def __init__(self, request: Request):
+    def __init__(self, request: Request, columns: Mapping[str, Any] | None = None):
+        """Read the file that is asked for, or `columns` by name."""
         self.request, settings = request, _with_defaults(request)
-        if request.data is None:
+        if request.data is None and columns is None:
             raise BadInput("gruvy train forecast needs data; give --data FILE (CSV, TSV, JSONL or Parquet)")
         horizon, window = settings["horizon"], settings["input"]
         for name, value in (("horizon", horizon), ("input", window), ("season", settings["season"])):
@@ -57,7 +58,8 @@ class ForecastStudy:
         recipe = named_recipe(self.kind, request.recipe)
         assert isinstance(recipe, ForecastRecipe)
         self.recipe = replace(recipe, head=settings["head"], scaling=settings["scale"])
-        self.panel = read_panel(request.data, _roles(request))
+        roles = _roles(request)
+        self.panel = panel_from_columns(columns, roles) if columns is not None else read_panel(str(request.data), roles)
         self.periods = periods(self.panel, horizon, _shares(settings["split"]))
         self.joint = settings["mode"] == "joint"
         ends = self.periods.of("train")[:, 1]
@@ -73,9 +75,10 @@ class ForecastStudy:
         self.season = settings["season"] or season_length(values, self.panel.frequency)
         self.chosen = window is None
         self.window: int = self._choose_window() if window is None else window
-        self.data = _describe(Path(request.data), self.panel.roles)
+        path = Path(request.data) if request.data is not None else None
+        self.data = _describe(path, self.panel.roles)
         steps = sum(s.end for s in self.panel.series)
-        self.size = f"{Path(request.data).name}, {len(self.panel.series)} series, {steps} steps"
+        self.size = f"{path.name if path else 'columns'}, {len(self.panel.series)} series, {steps} steps"
         self.introduction = self._introduction(steps)
 
     @property
@@ -111,11 +114,13 @@ class ForecastStudy:
         train, validation = (_rows(self.windows[name]) for name in ("train", "validation"))
         return [Fit(member, train, validation) for member in model.members]
 
-    def judge(self, trained: artefact.Trained) -> Outcome:
-        """Decide on what comes before the test part how far the model is believed, calibrate the intervals on the
-        calibration part, measure on the test part, and calibrate again for the future."""
+    def finish(self, trained: artefact.Trained) -> None:
+        """Weigh the forecasts on what comes before the test part; calibrate the intervals on the calibration part."""
         self._weigh(trained)
         trained.task = self._calibrated(trained, self.windows["calibration"])
+
+    def judge(self, trained: artefact.Trained) -> Outcome:
+        """Measure on the test part, and calibrate again for the future."""
         calibration, windows = self.windows["calibration"], self.windows["test"]
         printed, measured = backtest(trained, windows, calibration, self.request.seed)
         outputs = trained.branches(windows)[trained.model.answer]
@@ -260,7 +265,8 @@ def _shares(split: tuple[float, ...]) -> tuple[float, float, float]:
     return split[0], split[1], split[2]
 
 
-def _describe(path: Path, roles: Roles) -> dict[str, Any]:
+def _describe(path: Path | None, roles: Roles) -> dict[str, Any]:
     columns = {"target": roles.targets, "time": roles.time, "id": roles.id}
     columns |= {role: getattr(roles, role) for role in ("known", "past", "static")}
-    return {"path": str(path.resolve()), "package": None, "columns": columns, "sha256": digest(path)}
+    found = {"path": None, "sha256": None} if path is None else {"path": str(path.resolve()), "sha256": digest(path)}
+    return {**found, "package": None, "columns": columns}

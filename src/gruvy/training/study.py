@@ -60,6 +60,10 @@ class Study(Protocol):
         """The networks within the model that gradient steps train, one after the other."""
         ...
 
+    def finish(self, trained: artefact.Trained) -> None:
+        """Decide on rows that were not trained on how much each part of the model counts."""
+        ...
+
     def judge(self, trained: artefact.Trained) -> Outcome:
         """Measure the trained model beside its baselines, on the test part."""
         ...

@@ -49,23 +49,36 @@ def train(request: Request, console: Console) -> Outcome:
         study = _STUDIES[_kind(request)](request)
     console.print(study.introduction, highlight=False)
     same = _describe(study)
-    with training_folder(request.out, same, request.overwrite) as folder, _settled(request.seed):
-        with console.status("preparing the inputs"):
-            study.learn()
-        with console.status("fitting what needs no gradient steps"):
-            model = study.build()
-        _say_model(console, request, model, time.monotonic() - clock)
-        measured = _fit(study, model, folder, console, clock)
-        about = {"data": study.data, "seed": request.seed, "command": request.command}
-        trained = artefact.Trained(
-            study.task, study.kind, study.inputs, model, study.recipe, request.cell, request.engine, about
-        )
+    with training_folder(request.out, same, request.overwrite) as folder, settled(request.seed):
+        trained, measured = fitted(study, folder, console, clock)
         with console.status("judging on the test part"):
             outcome = study.judge(trained)
         measured["seconds"]["in all"] = round(time.monotonic() - clock, 1)
         outcome.measured.update(measured)
         _write(study, folder, trained, outcome)
     return replace(outcome, use=trained.modality.COMMAND)
+
+
+def fitted(study: Study, folder: Path, console: Console, clock: float) -> tuple[artefact.Trained, dict[str, Any]]:
+    """Prepare, build, train and weigh the model of a study; also what is to be said of the training.
+
+    Args:
+        folder: for checkpoints; clock: when it all began, of `time.monotonic`.
+    """
+    request = study.request
+    with console.status("preparing the inputs"):
+        study.learn()
+    with console.status("fitting what needs no gradient steps"):
+        model = study.build()
+    _say_model(console, request, model, time.monotonic() - clock)
+    measured = _fit(study, model, folder, console, clock)
+    about = {"data": study.data, "seed": request.seed, "command": request.command}
+    trained = artefact.Trained(
+        study.task, study.kind, study.inputs, model, study.recipe, request.cell, request.engine, about
+    )
+    with console.status("weighing"):
+        study.finish(trained)
+    return trained, measured
 
 
 def _kind(request: Request) -> str:
@@ -96,7 +109,7 @@ def _check(request: Request) -> None:
 
 
 @contextlib.contextmanager
-def _settled(seed: int) -> Iterator[None]:
+def settled(seed: int) -> Iterator[None]:
     """Random numbers from `seed`, and no denormal numbers, for the length of a training."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)

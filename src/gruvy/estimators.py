@@ -1,0 +1,175 @@
+"""Estimators by scikit-learn's rules, for arrays and columns in memory."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from rich.console import Console
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from gruvy.artefact import Trained
+from gruvy.cells.lookup import find_cell
+from gruvy.data.series import SeriesTable
+from gruvy.errors import BadInput
+from gruvy.training.folded import FoldedStudy
+from gruvy.training.forecasting import ForecastStudy
+from gruvy.training.request import Request
+from gruvy.training.study import Study
+from gruvy.training.train import fitted, settled
+
+
+class _Sequences(BaseEstimator):
+    """What the estimators of series share.
+
+    Args:
+        cell: a name of `gruvy cells`, or `FILE.py:FUNCTION`.
+        recipe: hyper-parameters by name.
+        front: `"conv"` or `"none"`, what stands before the recurrent layer.
+        engine: which engine runs the cell.
+        seed: of the folds, the initial weights and the shuffles.
+        max_minutes: end the training within this time.
+        quiet: show no progress.
+
+    Attributes:
+        trained_: the `gruvy.artefact.Trained` model.
+    """
+
+    def __init__(
+        self, cell: str = "gru", recipe: str = "default", front: str = "conv", engine: str = "auto", seed: int = 0,
+        max_minutes: float | None = None, quiet: bool = True,
+    ):  # fmt: skip
+        self.cell, self.recipe, self.front, self.engine = cell, recipe, front, engine
+        self.seed, self.max_minutes, self.quiet = seed, max_minutes, quiet
+
+    def _fit(self, task: str, X: Any, targets: Any) -> None:
+        series = _series(X)
+        if len(series) != len(targets):
+            raise BadInput(f"there are {len(series)} series and {len(targets)} targets; give one for each")
+        rows = np.arange(len(series))
+        channels = tuple(str(c + 1) for c in range(series[0].shape[1]))
+        table = SeriesTable(series, targets, rows, rows + 1, [""] * len(series), channels, [])
+        request = Request(
+            task, Path(), find_cell(self.cell), settings={"front": self.front}, seed=self.seed, engine=self.engine,
+            recipe=self.recipe, max_minutes=self.max_minutes,
+        )  # fmt: skip
+        self.trained_ = _trained(FoldedStudy(request, table), self.quiet)
+
+    def _predictions(self, X: Any) -> list[dict[str, Any]]:
+        check_is_fitted(self, "trained_")
+        return self.trained_.predict(_series(X))
+
+
+class SequenceClassifier(ClassifierMixin, _Sequences):
+    """Which label a series has.
+
+    Series are an array `(series, steps)` or `(series, steps, channels)`, or a list of arrays `(steps, channels)` of any
+    lengths, with NaN where a value is missing.
+
+    Attributes:
+        classes_: the labels, sorted.
+    """
+
+    def fit(self, X: Any, y: Sequence[Any]) -> Self:
+        """Learn from series and their labels."""
+        self.classes_, number = np.unique(np.asarray(y), return_inverse=True)
+        self._fit("classify", X, [str(n).zfill(9) for n in number])
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities `(series, labels)`, in the order of `classes_`."""
+        said = self._predictions(X)
+        return np.array([list(one["probabilities"].values()) for one in said]).reshape(len(said), len(self.classes_))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Labels `(series,)`."""
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(1)]
+
+
+class SequenceRegressor(RegressorMixin, _Sequences):
+    """Which number a series has; series as for `SequenceClassifier`."""
+
+    def fit(self, X: Any, y: Sequence[float]) -> Self:
+        """Learn from series and their numbers."""
+        self._fit("regress", X, np.asarray(y, np.float64))
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Numbers `(series,)`."""
+        return np.array([said["value"] for said in self._predictions(X)])
+
+
+class Forecaster(BaseEstimator):
+    """What comes next in series, with intervals.
+
+    Args:
+        target: column to forecast, or several; horizon: steps.
+        time, id, known, past, static: columns by role, as in `gruvy train forecast`.
+        input, season, level, loss, head, scale, mode, split: its settings.
+        cell, recipe, engine, seed, max_minutes, quiet: as for `SequenceClassifier`.
+
+    Attributes:
+        trained_: the `gruvy.artefact.Trained` model.
+    """
+
+    def __init__(
+        self, target: str | Sequence[str], horizon: int, time: str | None = None, id: str | None = None,
+        known: Sequence[str] = (), past: Sequence[str] = (), static: Sequence[str] = (), input: int | None = None,
+        season: int | None = None, level: Sequence[int] = (80, 95), loss: str = "quantile", head: str = "direct",
+        scale: str = "instance", mode: str = "independent", split: Sequence[float] = (0.7, 0.1, 0.2), cell: str = "gru",
+        recipe: str = "default", engine: str = "auto", seed: int = 0, max_minutes: float | None = None,
+        quiet: bool = True,
+    ):  # fmt: skip
+        self.target, self.horizon, self.time, self.id = target, horizon, time, id
+        self.known, self.past, self.static, self.input, self.season = known, past, static, input, season
+        self.level, self.loss, self.head, self.scale, self.mode, self.split = level, loss, head, scale, mode, split
+        self.cell, self.recipe, self.engine, self.seed = cell, recipe, engine, seed
+        self.max_minutes, self.quiet = max_minutes, quiet
+
+    def fit(self, X: Any, y: None = None) -> Self:
+        """Learn from columns by name: a data frame, or a dict of sequences."""
+        if hasattr(X, "columns") and hasattr(X, "to_dict"):
+            X = {str(name): X[name].to_numpy() for name in X.columns}
+        if not isinstance(X, Mapping):
+            raise BadInput(f"a forecast was to be learned from {X!r:.60}; give a data frame, or columns by name")
+        targets = (self.target,) if isinstance(self.target, str) else tuple(self.target)
+        columns = {"target": targets, "time": self.time, "id": self.id}
+        columns |= {role: tuple(getattr(self, role)) for role in ("known", "past", "static")}
+        names = ("horizon", "input", "season", "loss", "head", "scale", "mode")
+        settings = {name: getattr(self, name) for name in names}
+        settings |= {"level": tuple(self.level), "split": tuple(self.split)}
+        request = Request(
+            "forecast", Path(), find_cell(self.cell), columns=columns, settings=settings, seed=self.seed,
+            engine=self.engine, recipe=self.recipe, max_minutes=self.max_minutes,
+        )  # fmt: skip
+        self.trained_ = _trained(ForecastStudy(request, X), self.quiet)
+        return self
+
+    def predict(self, X: Any = None) -> list[dict[str, Any]]:
+        """The next steps: a row a series, target and step, after the columns given, or after those of the training."""
+        check_is_fitted(self, "trained_")
+        return self.trained_.predict(X)
+
+
+def _trained(study: Study, quiet: bool) -> Trained:
+    console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+    with tempfile.TemporaryDirectory() as folder, settled(study.request.seed):
+        return fitted(study, Path(folder), console, time.monotonic())[0]
+
+
+def _series(X: Any) -> list[np.ndarray]:
+    """Arrays `(steps, channels)`, float32."""
+    if not isinstance(X, (np.ndarray, list, tuple)) or not len(X):
+        raise BadInput(f"series were given as {X!r:.60}; give an array (series, steps, channels) or a list of arrays")
+    arrays = [np.asarray(one, np.float32) for one in X]
+    arrays = [one[:, None] if one.ndim == 1 else one for one in arrays]
+    wrong = next((one.shape for one in arrays if one.ndim != 2), None)
+    if wrong is not None:
+        raise BadInput(f"a series has the shape {wrong}; expected (steps, channels)")
+    return arrays
