@@ -8,6 +8,7 @@
     metrics.json        what was measured, for every branch and the baseline
     training.png        the training curve
     forecast.png        forecasts, intervals and what came, where it forecasts
+    residuals.png       predictions and residuals, where it gives numbers
     README.md           the model card
     hashes.json         the SHA-256 of every file above
 
@@ -43,13 +44,14 @@ FORMAT = 1
 CONFIG, _WEIGHTS, _HASHES = "config.json", "model.safetensors", "hashes.json"
 FILES = (
     CONFIG, _WEIGHTS, _HASHES, "tokenizer.json", "inputs.json", "split.json", "metrics.json", "training.png",
-    "forecast.png", "README.md",
+    "forecast.png", "residuals.png", "README.md",
 )  # fmt: skip
 _DOCUMENTS = {
     "split.json",
     "metrics.json",
     "training.png",
     "forecast.png",
+    "residuals.png",
     "README.md",
 }  # a model predicts without them
 UNFINISHED = ".gruvy-training"  # the folder of a training under way, within the artefact

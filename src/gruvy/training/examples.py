@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 from torch import Tensor
@@ -73,13 +74,11 @@ class ExampleStudy:
     def judge(self, trained: artefact.Trained) -> Outcome:
         """Measure the branches, and the baseline, on the test rows."""
         baselines = {self.task.baseline_name: self._baseline()}
-        printed, measured = judge_examples(
-            trained, self.encoded["test"], self.targets["test"], baselines, self.request.seed
-        )
+        outcome = judge_examples(trained, self.encoded["test"], self.targets["test"], baselines, self.request.seed)
         trained.recipe = trained.model.prune(trained.recipe)
         rows = {name: self.examples.rows[getattr(self.split, name)].tolist() for name in _PARTS}
         split = {"seed": self.split.seed, "duplicates": self.split.duplicates, "rows": rows}
-        return Outcome(printed, measured, {"split.json": json.dumps(split)})
+        return replace(outcome, documents={**outcome.documents, "split.json": json.dumps(split)})
 
     def _split(self) -> Split:
         task, examples = self.task_type, self.examples

@@ -92,13 +92,13 @@ class FoldedStudy:
 
     def judge(self, trained: artefact.Trained) -> Outcome:
         """Measure the branches, and the baselines, on the test rows."""
-        printed, measured = judge_examples(
+        outcome = judge_examples(
             trained, self.encoded["test"], self.targets["test"], self._baselines(), self.request.seed
         )
         trained.recipe = trained.model.prune(trained.recipe)
         rows = {name: self.parts[name].rows.tolist() for name in ("learn", "test")}
         split = {"rows": rows, "folds": self.folds.tolist(), "test": self.data["test"]}
-        return Outcome(printed, measured, {"split.json": json.dumps(split)})
+        return replace(outcome, documents={**outcome.documents, "split.json": json.dumps(split)})
 
     def _parts(self, table: SeriesTable, held: str | None) -> dict[str, SeriesTable]:
         if held:

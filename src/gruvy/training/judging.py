@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from gruvy import artefact
 from gruvy.tasks.contract import ExampleTask
 from gruvy.training import report
+from gruvy.training.pictures import residual_picture
+from gruvy.training.request import Outcome
 
 _FEW = 50  # test rows
 
 
 def judge_examples(
     trained: artefact.Trained, encoded: Any, targets: Tensor, baselines: Mapping[str, Tensor], seed: int
-) -> tuple[str, dict[str, Any]]:
+) -> Outcome:
     """Measure every branch and every baseline.
 
     Args:
         encoded, targets: of the test rows; baselines: what each says of them, by name.
-
-    Returns:
-        What to print, and the figures.
     """
     task: ExampleTask = trained.task
     outputs, final = trained.branches(encoded), trained.model.answer
@@ -45,4 +45,9 @@ def judge_examples(
         "best_baseline": best, "baselines": {name: figures[name] for name in baselines},
         "branches": {name: figures[name] for name in outputs}, "bootstrap": bootstrap,
     }  # fmt: skip
-    return "\n\n".join(printed), measured
+    documents: dict[str, str | bytes] = {}
+    if task.columns[task.target].kind == "number":
+        rows = task.predictions(outputs[final]), task.predictions(targets[:, None])
+        predicted, true = (np.array([row["value"] for row in part]) for part in rows)
+        documents["residuals.png"] = residual_picture(predicted, true)
+    return Outcome("\n\n".join(printed), measured, documents)

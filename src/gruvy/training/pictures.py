@@ -1,4 +1,4 @@
-"""Pictures of forecasts."""
+"""Pictures of what a model says beside what is true."""
 
 from __future__ import annotations
 
@@ -48,6 +48,30 @@ def forecast_picture(task: Forecast, outputs: Tensor, windows: Windows, roles: R
         if place == 0:
             axes.legend(frameon=False, fontsize=7)
     figure.suptitle("Forecasts of the test part", fontsize=11)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=130, format="png")
+    return picture.getvalue()
+
+
+def residual_picture(predicted: np.ndarray, true: np.ndarray) -> bytes:
+    """Predictions beside the truth, and what is left of it, as PNG.
+
+    Args:
+        predicted, true: `(rows,)`, in the target's units.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    ends = [min(predicted.min(), true.min()), max(predicted.max(), true.max())]
+    left.plot(ends, ends, color="0.6", linewidth=1)
+    left.scatter(true, predicted, s=12, alpha=0.5)
+    left.set(xlabel="true", ylabel="predicted", title="Test rows")
+    right.axhline(0, color="0.6", linewidth=1)
+    right.scatter(predicted, predicted - true, s=12, alpha=0.5)
+    right.set(xlabel="predicted", ylabel="predicted - true", title="Residuals")
     picture = io.BytesIO()
     figure.savefig(picture, dpi=130, format="png")
     return picture.getvalue()
