@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from gruvy.artefact import Trained
 from gruvy.cells.lookup import find_cell
-from gruvy.data.series import SeriesTable
+from gruvy.data.labelled.series import SeriesTable
 from gruvy.errors import BadInput
 from gruvy.training.folded import FoldedStudy
 from gruvy.training.forecasting import ForecastStudy

@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import Ridge
 from torch.nn import functional as F
 
-from gruvy.data.series_inputs import SeriesValues
+from gruvy.data.labelled.inputs import SeriesValues
 from gruvy.models import convolutions
 from gruvy.models.convolutions import ConvolutionFeatures, ConvolutionSeries, ridge
 

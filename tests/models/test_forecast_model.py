@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.fixtures.series import daily_cycle, inputs_for, panel_of
 
 from gruvy.cells import CATALOGUE, cell, tanh
-from gruvy.data.windows import Windows
+from gruvy.data.panels.windows import Windows
 from gruvy.errors import BadInput
 from gruvy.models.forecast import forecast_model
 from gruvy.models.linear import Moments, fit_linear

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from gruvy.cells import CATALOGUE, cell, sigmoid, tanh
-from gruvy.data.series_inputs import SeriesValues
+from gruvy.data.labelled.inputs import SeriesValues
 from gruvy.errors import BadInput
 from gruvy.models.front import ConvFront, RealStepNorm
 from gruvy.models.series import Distortion, series_model

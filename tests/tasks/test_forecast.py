@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fixtures.series import daily_cycle, inputs_for, panel_of
 
-from gruvy.data.windows import Windows
+from gruvy.data.panels.windows import Windows
 from gruvy.errors import BadInput
 from gruvy.tasks.forecast import LOSSES, Forecast, weighed
 from gruvy.tasks.panel import last_value, seasonal_naive

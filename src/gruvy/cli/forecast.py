@@ -18,7 +18,7 @@ from rich.console import Console
 from gruvy import artefact
 from gruvy.artefact import Trained, to_json
 from gruvy.cli.options import dispatch, new_app
-from gruvy.data.windows import PARTS, Windows
+from gruvy.data.panels.windows import PARTS, Windows
 from gruvy.errors import BadInput
 from gruvy.tasks.panel import Stream, panel_of, predict
 from gruvy.training.backtest import backtest

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gruvy import artefact
-from gruvy.data.series import SeriesTable, read_series
+from gruvy.data.labelled.series import SeriesTable, read_series
 from gruvy.errors import BadInput
 from gruvy.training.source import digest, reading, taken
 

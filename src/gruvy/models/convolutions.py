@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gruvy.data.series_inputs import SeriesValues
+from gruvy.data.labelled.inputs import SeriesValues
 from gruvy.engines import real_steps
 from gruvy.models.weighing import Loss, Weighing
 

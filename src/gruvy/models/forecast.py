@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gruvy.cells import Cell
-from gruvy.data.windows import Windows
+from gruvy.data.panels.windows import Windows
 from gruvy.errors import BadInput
 from gruvy.layers import Recurrent
 from gruvy.models.linear import fit_linear

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gruvy.data.windows import Windows
+from gruvy.data.panels.windows import Windows
 from gruvy.models.parts import WindowScale
 
 _MOST = 60_000  # windows looked at

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gruvy.cells import Cell
-from gruvy.data.series_inputs import SeriesValues
+from gruvy.data.labelled.inputs import SeriesValues
 from gruvy.errors import BadInput
 from gruvy.layers import Recurrent
 from gruvy.models.convolutions import ConvolutionSeries

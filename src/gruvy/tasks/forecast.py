@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gruvy.data.windows import Windows
+from gruvy.data.panels.windows import Windows
 from gruvy.errors import BadInput
 from gruvy.tasks import panel
 from gruvy.tasks.contract import Column, Modality, Setting
@@ -117,19 +117,21 @@ class Forecast:
         The quantile loss is twice the pinball loss, so that it is the absolute error at the median; the median has
         half of the weight, the mean of all quantiles the other half.
         """
-        there = ~targets.isnan()
-        error = torch.where(there, targets, 0)[..., None] - torch.where(there[..., None], outputs, 0)
-        if self.kind == "quantile":
-            q = outputs.new_tensor(self.quantiles)
-            each = 2 * torch.maximum(q * error, (q - 1) * error)
-            each = (each + each[..., self.middle, None]) / 2
-        elif self.kind == "mse":
-            each = error**2
-        elif self.kind == "huber":
-            each = F.smooth_l1_loss(error, torch.zeros_like(error), reduction="none")
-        else:
-            each = error.abs()
-        return each.sum() / (there.sum() * outputs.shape[-1]).clamp(min=1)
+        missing = targets.isnan()
+        error = targets[..., None] - outputs
+        if missing.any():
+            error = torch.where(missing[..., None], 0, error)
+        count = (~missing).sum().clamp(min=1)
+        point = error[..., self.middle]
+        if self.kind == "quantile":  # 2 max(q e, (q - 1) e) = |e| + (2 q - 1) e, summed without another array
+            tilt = 2 * outputs.new_tensor(self.quantiles) - 1
+            total = error.abs().sum() + error.flatten(0, -2).sum(0) @ tilt
+            return (total / len(self.quantiles) + point.abs().sum()) / (2 * count)
+        if self.kind == "mse":
+            return point.square().sum() / count
+        if self.kind == "huber":
+            return F.smooth_l1_loss(point, torch.zeros_like(point), reduction="sum") / count
+        return point.abs().sum() / count
 
     def calibrated(self, outputs: Tensor, truth: Tensor) -> Self:
         """With intervals widened (or narrowed) until they hold the right share of these windows.

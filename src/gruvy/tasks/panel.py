@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from gruvy.cells import Cell
-from gruvy.data.panel import Panel, Roles, panel_from_columns, read_panel
-from gruvy.data.panel_inputs import EncodedPanel, PanelInputs, check_known_future
-from gruvy.data.stamp_texts import read_stamps
-from gruvy.data.windows import Windows
+from gruvy.data.panels.inputs import EncodedPanel, PanelInputs, check_known_future
+from gruvy.data.panels.panel import Panel, Roles, panel_from_columns, read_panel
+from gruvy.data.panels.stamp_texts import read_stamps
+from gruvy.data.panels.windows import Windows
 from gruvy.errors import BadInput
 from gruvy.models.forecast import ForecastModel, forecast_model
 from gruvy.tasks.recipes import ForecastRecipe

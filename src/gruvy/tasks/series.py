@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gruvy.cells import Cell
-from gruvy.data.series_inputs import SeriesInputs
+from gruvy.data.labelled.inputs import SeriesInputs
 from gruvy.models.series import SeriesModel, series_model
 from gruvy.tasks.contract import Column, Setting
 from gruvy.tasks.examples import predict_examples

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gruvy import artefact
-from gruvy.data.windows import Windows
+from gruvy.data.panels.windows import Windows
 from gruvy.tasks import panel as modality
 from gruvy.tasks.forecast import Forecast
 from gruvy.training import report

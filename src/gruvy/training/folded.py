@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gruvy import artefact
-from gruvy.data.series import SeriesTable, read_series
+from gruvy.data.labelled.series import SeriesTable, read_series
 from gruvy.data.splits import split_rows
 from gruvy.errors import BadInput
 from gruvy.models.series import RECURRENT

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from gruvy import artefact
-from gruvy.data.panel import Panel, Roles, Series, panel_from_columns, read_panel
-from gruvy.data.panel_inputs import PanelInputs
-from gruvy.data.stamps import season_length
-from gruvy.data.windows import PARTS, Windows, periods
+from gruvy.data.panels.inputs import PanelInputs
+from gruvy.data.panels.panel import Panel, Roles, Series, panel_from_columns, read_panel
+from gruvy.data.panels.stamps import season_length
+from gruvy.data.panels.windows import PARTS, Windows, periods
 from gruvy.errors import BadInput
 from gruvy.models.linear import fit_linear, useful_cycles
 from gruvy.tasks import panel as modality

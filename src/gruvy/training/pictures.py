@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from gruvy.data.panel import Roles
-from gruvy.data.windows import Windows
+from gruvy.data.panels.panel import Roles
+from gruvy.data.panels.windows import Windows
 from gruvy.tasks.forecast import Forecast
 
 _PANELS = 6

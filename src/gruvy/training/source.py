@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gruvy.data.series import SeriesTable
+from gruvy.data.labelled.series import SeriesTable
 from gruvy.data.tables import read_table
 from gruvy.errors import BadInput
 from gruvy.tasks.contract import ExampleTask
@@ -133,7 +133,7 @@ def _default_source(task: type[ExampleTask], drop_empty: bool) -> Source:
 def reading(
     task: type[ExampleTask], data: str | None, columns: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> tuple[Path, dict[str, Any]]:
-    """The file of series, and how `gruvy.data.series.read_series` is to read it."""
+    """The file of series, and how `gruvy.data.labelled.series.read_series` is to read it."""
     named = tuple(columns.get("series") or ())
     if data is None and named:
         data, named = named[0], named[1:]

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gruvy.data.grid import positions
-from gruvy.data.panel import Panel
-from gruvy.data.panel_inputs import EncodedPanel
+from gruvy.data.panels.grid import positions
+from gruvy.data.panels.inputs import EncodedPanel
+from gruvy.data.panels.panel import Panel
 from gruvy.errors import BadInput
 
 PARTS = ("train", "validation", "calibration", "test")

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gruvy.data.series_formats import MISSING, Examples, lines_of, numbers, whole
+from gruvy.data.labelled.formats import MISSING, Examples, lines_of, numbers, whole
 from gruvy.data.tables import named_rows, shown
 from gruvy.errors import BadInput
 
@@ -151,7 +151,7 @@ def _times(cells: Sequence[str], column: str) -> tuple[np.ndarray, list[str]]:
             continue
         if np.isfinite(stamps).all():
             return stamps, []
-    from gruvy.data.stamp_texts import read_stamps  # loads pandas
+    from gruvy.data.panels.stamp_texts import read_stamps  # loads pandas
 
     return read_stamps(cells, column)
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gruvy.data.grid import check_frequency, common_frequency, is_irregular, positions
-from gruvy.data.panel_rows import Columns, Roles, Rows, shown, sorted_rows, were
-from gruvy.data.stamps import Frequency
+from gruvy.data.panels.grid import check_frequency, common_frequency, is_irregular, positions
+from gruvy.data.panels.rows import Columns, Roles, Rows, shown, sorted_rows, were
+from gruvy.data.panels.stamps import Frequency
 from gruvy.data.tables import naming, read_cells
 from gruvy.errors import BadInput
 

@@ -9,9 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from gruvy.data.series_arrays import read_npz
-from gruvy.data.series_columns import Roles, column_names, holds_series, read_lists, read_long
-from gruvy.data.series_formats import Examples, is_headless, numbers, read_ts, read_ucr
+from gruvy.data.labelled.arrays import read_npz
+from gruvy.data.labelled.columns import Roles, column_names, holds_series, read_lists, read_long
+from gruvy.data.labelled.formats import Examples, is_headless, numbers, read_ts, read_ucr
 from gruvy.data.tables import named_rows, naming, read_cells, shown
 from gruvy.errors import BadInput
 

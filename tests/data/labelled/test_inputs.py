@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from gruvy.data.series_inputs import SeriesInputs, SeriesValues
+from gruvy.data.labelled.inputs import SeriesInputs, SeriesValues
 from gruvy.errors import BadInput
 
 NAN = float("nan")

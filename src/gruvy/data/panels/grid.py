@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from gruvy.data.stamps import Frequency, Spacing, weekday
+from gruvy.data.panels.stamps import Frequency, Spacing, weekday
 from gruvy.errors import BadInput
 
 _SECOND = 10**9

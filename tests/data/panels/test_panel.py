@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gruvy.data.panel import Panel, Roles, Series, panel_from_columns, read_panel
-from gruvy.data.stamps import Frequency
+from gruvy.data.panels.panel import Panel, Roles, Series, panel_from_columns, read_panel
+from gruvy.data.panels.stamps import Frequency
 from gruvy.errors import BadInput
 
 ONE = Roles(("y",), time="t")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gruvy.data.stamp_texts import distinct_values, read_stamps
+from gruvy.data.panels.stamp_texts import distinct_values, read_stamps
 from gruvy.errors import BadInput
 
 Columns = Mapping[str, Sequence[Any] | np.ndarray]

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gruvy.data.covariates import Column, carried, features
-from gruvy.data.panel import Panel, Roles, Series
-from gruvy.data.stamps import Frequency, calendar_features
+from gruvy.data.panels.covariates import Column, carried, features
+from gruvy.data.panels.panel import Panel, Roles, Series
+from gruvy.data.panels.stamps import Frequency, calendar_features
 from gruvy.errors import BadInput
 
 _LARGEST = 1e30  # its square is a number still

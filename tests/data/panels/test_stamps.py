@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gruvy.data.stamp_texts import read_stamps
-from gruvy.data.stamps import Frequency, calendar_features, season_length
+from gruvy.data.panels.stamp_texts import read_stamps
+from gruvy.data.panels.stamps import Frequency, calendar_features, season_length
 from gruvy.errors import BadInput
 
 UNITS = [

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gruvy.data.series import SeriesTable, read_series
+from gruvy.data.labelled.series import SeriesTable, read_series
 from gruvy.errors import BadInput
 
 NAN = float("nan")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gruvy.data.series_formats import Examples, plain, trimmed, whole
+from gruvy.data.labelled.formats import Examples, plain, trimmed, whole
 from gruvy.errors import BadInput
 
 _BROKEN = (ValueError, TypeError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)

@@ -5,9 +5,9 @@ import pytest
 import torch
 from tests.fixtures.series import daily_cycle, inputs_for, panel_of
 
-from gruvy.data.panel import panel_from_columns
-from gruvy.data.panel_inputs import PanelInputs, check_known_future
-from gruvy.data.windows import Windows
+from gruvy.data.panels.inputs import PanelInputs, check_known_future
+from gruvy.data.panels.panel import panel_from_columns
+from gruvy.data.panels.windows import Windows
 from gruvy.errors import BadInput
 
 NAN = float("nan")

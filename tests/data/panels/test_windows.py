@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fixtures.series import daily_cycle, inputs_for, panel_of
 
-from gruvy.data.windows import PARTS, Windows, periods
+from gruvy.data.panels.windows import PARTS, Windows, periods
 from gruvy.errors import BadInput
 
 NAN = float("nan")

@@ -1,0 +1,1 @@
+"""Series over time: read onto regular grids, encoded, cut into windows."""
