@@ -123,7 +123,7 @@ def _channels(cells: Cells, roles: Roles, count: int) -> tuple[tuple[str, ...], 
         free = [name for name in cells if name not in roles.names()]
         columns = tuple(name for name in free if name.strip() and _is_numeric(cells[name]))
         if not columns:
-            raise BadInput("there is no column of numbers beside the named ones; name columns with --columns")
+            raise BadInput("there is no column of numbers beside the named ones; name columns with --series")
         left = [name for name in free if name not in columns]
         notes = [f"left out column {shown(name)}, which is not all numbers or has no name" for name in left]
     values = np.empty((count, len(columns)), np.float32)

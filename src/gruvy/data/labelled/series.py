@@ -105,7 +105,8 @@ def _from_columns(path: Path, roles: Roles, kind: Kind, window: int | None, stri
     with naming(path):
         found = column_names(path)
         if kind is not None and roles.target is None:
-            raise BadInput("no column of targets is named; name one with --target")
+            option = "--label" if kind == "label" else "--target"
+            raise BadInput(f"no column of targets is named; name one with {option}")
         if kind is None and roles.target not in found:
             roles = replace(roles, target=None)
         names = list(dict.fromkeys(roles.names() + ([] if roles.columns else found)))
@@ -118,7 +119,7 @@ def _from_columns(path: Path, roles: Roles, kind: Kind, window: int | None, stri
         if roles.id is None and window is None:
             raise BadInput(
                 "every row is one step; name the column that tells the series apart with --id, or cut windows from "
-                "one recording with --window, or name columns that hold whole series with --columns"
+                "one recording with --window, or name columns that hold whole series with --series"
             )
         return _table(read_long(cells, roles), kind, window, stride)
 
@@ -166,7 +167,7 @@ def _targets(examples: Examples, kind: Kind, window: int | None) -> list[np.ndar
             if window is None and len(other := np.flatnonzero(values != values[0])):
                 raise BadInput(
                     f"{examples.place(i)} has the targets {shown(str(texts[0]))} and {shown(str(texts[other[0]]))}; "
-                    "give it one, or cut it into windows with --window, or learn a number for each step with --per-step"
+                    "give it one, or cut it into windows with --window"
                 )
         targets.append(np.broadcast_to(values, steps))
     if kind == "per-step" and all(np.isnan(values).all() for values in targets):
