@@ -21,7 +21,7 @@ from gruvy.cli.options import dispatch, new_app
 from gruvy.data.panels.windows import PARTS, Windows
 from gruvy.errors import BadInput
 from gruvy.tasks.panel import Stream, panel_of, predict
-from gruvy.training.backtest import backtest
+from gruvy.training.backtest import MOST_JUDGED, backtest
 from gruvy.training.source import digest
 
 _SHOWN = 200  # rows printed as a table
@@ -89,10 +89,10 @@ def evaluate_forecast(folder: str, data: str | None, as_json: bool) -> None:
             f"{data} has series of at most {longest} steps; evaluating needs {inputs.least} to read and "
             f"{inputs.horizon} to forecast: give longer ones"
         )
-    before = None
+    windows, before = windows.thinned(MOST_JUDGED), None
     if data is None:
         spans = np.array([row[place - 1 : place + 1] for row in bounds])
-        before = Windows.within(encoded, inputs.input_size, inputs.horizon, spans, inputs.least)
+        before = Windows.within(encoded, inputs.input_size, inputs.horizon, spans, inputs.least).thinned(MOST_JUDGED)
     printed, measured = backtest(trained, windows, before)
     if as_json:
         print(to_json({"task": "forecast", **measured}))

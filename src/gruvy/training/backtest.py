@@ -15,6 +15,7 @@ from gruvy.tasks import panel as modality
 from gruvy.tasks.forecast import Forecast
 from gruvy.training import report
 
+MOST_JUDGED = 40_000  # windows, evenly spread where there are more
 _FEWEST = 5  # stretches of time that a comparison takes
 
 

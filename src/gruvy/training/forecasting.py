@@ -23,7 +23,7 @@ from gruvy.tasks import panel as modality
 from gruvy.tasks.forecast import Forecast, weighed
 from gruvy.tasks.recipes import ForecastRecipe
 from gruvy.tasks.recipes import recipe as named_recipe
-from gruvy.training.backtest import backtest
+from gruvy.training.backtest import MOST_JUDGED, backtest
 from gruvy.training.loop import Rows
 from gruvy.training.pictures import forecast_picture
 from gruvy.training.request import Outcome, Request
@@ -35,7 +35,6 @@ _CLOSE = 1.02  # of the best error: then the shorter window is taken
 _SAMPLE = 100  # series the choice looks at
 _REACH = 8  # horizons back that intervals are calibrated on, at least
 _MOST_VALIDATED = 20_000  # windows
-_MOST_NUMBERS = 2e8  # of outputs held at once
 
 
 class ForecastStudy:
@@ -98,9 +97,9 @@ class ForecastStudy:
         encoded = self.inputs(self.panel)
         self.windows = {part: self._windows(encoded, self.window, part) for part in PARTS}
         self.windows["validation"] = self.windows["validation"].thinned(_MOST_VALIDATED)
-        most = int(_MOST_NUMBERS / (self.task.horizon * self.inputs.channels * self.task.output_size))
+        self.test_windows = len(self.windows["test"])
         for part in ("calibration", "test"):
-            self.windows[part] = self.windows[part].thinned(max(1, most))
+            self.windows[part] = self.windows[part].thinned(MOST_JUDGED)
 
     def build(self) -> Any:
         """See `Study`."""
@@ -127,7 +126,8 @@ class ForecastStudy:
         picture = forecast_picture(trained.task, outputs, windows, self.inputs.roles)
         trained.task = modality.recalibrated(trained, windows.panel)
         weights = dict(zip(trained.model.names, trained.model.weights.tolist(), strict=True))
-        printed = [f"test windows: {len(windows)}; the forecast is {_words(weights)}", *printed]
+        spread = "" if len(windows) == self.test_windows else f" of {self.test_windows}, evenly spread"
+        printed = [f"test windows: {len(windows)}{spread}; the forecast is {_words(weights)}", *printed]
         split = {
             "together": self.periods.together,
             "series": [

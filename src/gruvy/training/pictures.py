@@ -18,6 +18,7 @@ _PANELS = 6
 def forecast_picture(task: Forecast, outputs: Tensor, windows: Windows, roles: Roles) -> bytes:
     """Some windows with what was forecast, its intervals and what came, as PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
 
     chosen = np.unique(np.linspace(0, len(windows) - 1, _PANELS).round().astype(int))
@@ -45,6 +46,10 @@ def forecast_picture(task: Forecast, outputs: Tensor, windows: Windows, roles: R
         axes.plot(future, truth[place, :, 0], color="C1", linewidth=1, label="what came")
         axes.set_title(" ".join(filter(None, (series.name, roles.targets[track.targets[0]]))), fontsize=9)
         axes.tick_params(labelsize=7)
+        if future.dtype.kind == "M":
+            locator = AutoDateLocator(maxticks=6)
+            axes.xaxis.set_major_locator(locator)
+            axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
         if place == 0:
             axes.legend(frameon=False, fontsize=7)
     figure.suptitle("Forecasts of the test part", fontsize=11)
