@@ -31,6 +31,7 @@ Kind = Literal["text", "number", "label"]
 Cells = dict[str, list[str]]
 
 _MAX_CELL = 2**28  # one CSV value in characters, one JSONL line in bytes: keeps a broken file out of memory
+_MOST_SEEN = 100_000  # different cells of a column that are looked for again
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
@@ -209,11 +210,17 @@ def _read_delimited(stream: BinaryIO, names: Sequence[str], tabs: bool) -> Cells
         header = next(records, [])
         _check_columns(header, names)
         cells: Cells = {name: [] for name in names}
-        targets = [(header.index(name), column) for name, column in cells.items()]
+        seen_of: dict[str, dict[str, str]] = {name: {} for name in cells}
+        targets = [(header.index(name), column, seen_of[name]) for name, column in cells.items()]
         for record in records:
-            for place, column in targets:
-                column.append(record[place])
+            for place, column, seen in targets:
+                column.append(_once(record[place], seen))
     return cells
+
+
+def _once(cell: str, seen: dict[str, str]) -> str:
+    """The same object for equal cells, as long as a column has few different ones: dates, names, labels repeat."""
+    return seen.setdefault(cell, cell) if len(seen) < _MOST_SEEN else seen.get(cell, cell)
 
 
 def _records(lines: Iterable[str], tabs: bool) -> Iterator[list[str]]:
