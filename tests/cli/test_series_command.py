@@ -19,6 +19,7 @@ def place(tmp_path_factory):
     (folder / "train.ts").write_text(gestures())
     (folder / "test.ts").write_text(gestures(20, seed=1))
     write_csv(folder / "sensors.csv", sensors())
+    write_csv(folder / "one.csv", sensors(1, 600))
     series, labels = waves(30, steps=16)
     short = np.stack([one[:11] for one in series])
     np.savez(folder / "equal.npz", X=short, y=np.array(labels))
@@ -94,6 +95,7 @@ def test_one_series_or_several_in_python(model):
                       "--window", "25", "--stride", "20"]),
         ("regress", ["--data", "sensors.csv", "--series", "x", "y", "z", "--id", "person", "--target", "level",
                      "--window", "25"]),
+        ("classify", ["--data", "one.csv", "--series", "x", "y", "--label", "activity", "--window", "10"]),
         ("regress", ["--data", "cells.csv", "--series", "wave", "--target", "speed"]),
     ],
 )  # fmt: skip
@@ -108,7 +110,8 @@ def test_every_form_of_series_is_learned_and_asked_again(place, task, given, tmp
     assert again.code == 0, again
     assert again.json["metrics"] == pytest.approx(measured["metrics"], abs=1e-6)
     place_of = given.index("--series") + 1
-    asked = ["--data", "sensors.csv"] if "sensors.csv" in given else given[: place_of + 1]
+    data = given[1] if given[0] == "--data" and given[1] != "cells.csv" else None
+    asked = ["--data", data] if data else given[: place_of + 1]
     assert len(gruvy("predict", tmp_path / "model", *asked).out.splitlines()) >= 30
 
 

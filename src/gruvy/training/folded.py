@@ -29,6 +29,7 @@ from gruvy.training.request import Outcome, Request
 from gruvy.training.source import digest, reading, taken
 from gruvy.training.study import Fit
 
+_STRETCHES = 20  # of a single recording
 _PATIENCE, _EPOCHS = 5, 5  # where there is a validation part: epochs without improvement, and epochs at least
 
 
@@ -106,14 +107,15 @@ class FoldedStudy:
         return {name: taken(table, rows) for name, rows in self._split(table).items()}
 
     def _read(self, path: Path) -> SeriesTable:
-        return read_series(path, kind="label" if self.label else "number", **self.reading)
+        table = read_series(path, kind="label" if self.label else "number", **self.reading)
+        if len(np.unique(table.groups)) > 1:
+            return table
+        # One recording: its stretches are what is kept together.
+        return replace(table, groups=np.arange(len(table)) * _STRETCHES // len(table))
 
     def _split(self, table: SeriesTable) -> dict[str, np.ndarray]:
-        groups = table.groups
-        if len(np.unique(groups)) == 1:  # one recording: stretches of it
-            groups = np.arange(len(groups)) * 20 // len(groups)
         labels = cast(list[str], table.targets) if self.label else None
-        split = split_rows(groups, labels=labels, seed=self.request.seed)
+        split = split_rows(table.groups, labels=labels, seed=self.request.seed)
         return {"learn": np.sort(np.concatenate([split.train, split.validation])), "test": split.test}
 
     def _recipe(self) -> SeriesRecipe:
