@@ -300,7 +300,7 @@ def copy_of_trained(out):
 def test_overwriting_replaces_the_model_and_nothing_else(out):
     (copy_of_trained(out) / "notes.txt").write_text("mine")
     train(wish("regress", data_file(), out, overwrite=True))
-    assert {p.name for p in out.iterdir()} == {*FILES, "notes.txt"}
+    assert {p.name for p in out.iterdir()} == {*FILES, "residuals.png", "notes.txt"}
     assert (out / "notes.txt").read_text() == "mine"
     assert "value" in gruvy.load(out).predict("splendid lamp")
 
