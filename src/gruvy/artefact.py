@@ -31,6 +31,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from gruvy import __version__
 from gruvy.cells import Cell
@@ -117,7 +118,7 @@ class Trained:
             for name, outputs in say(self.inputs.collate(encoded, rows)).items():
                 collected.setdefault(name, []).append(outputs)
         place = torch.from_numpy(np.argsort(np.concatenate(order)))
-        return {name: torch.cat(parts)[place] for name, parts in collected.items()}
+        return {name: _joined(parts)[place] for name, parts in collected.items()}
 
     def save(self, folder: Path, documents: Mapping[str, str | bytes]) -> None:
         """Write the artefact's files to an existing `folder`; `documents` are further files by name."""
@@ -133,6 +134,14 @@ class Trained:
         (folder / CONFIG).write_text(json.dumps(config, indent=1))
         files = [folder / name for name in FILES if (folder / name).is_file()]
         (folder / _HASHES).write_text(json.dumps({p.name: _sha256(p) for p in files}, indent=1))
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """Batches one after the other, with NaN past the end of shorter ones."""
+    longest = max(part.shape[1] for part in parts)
+    if all(part.shape[1] == longest for part in parts):
+        return torch.cat(parts)
+    return torch.cat([F.pad(part, (0, longest - part.shape[1]), value=float("nan")) for part in parts])
 
 
 def load(folder: str | Path) -> Trained:

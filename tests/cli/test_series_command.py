@@ -151,3 +151,72 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(place, given, said, tmp_pa
 
 def test_a_model_of_series_asks_for_series(model):
     assert "--series FILE" in refused("predict", model[0], "some words")
+
+
+# A number a step
+
+
+@pytest.fixture(scope="module")
+def stepwise(place):
+    rows = [
+        {**row, "level": "" if n % 7 == 3 else str(float(row["x"]) + float(row["y"]))}
+        for n, row in enumerate(sensors())
+    ]
+    write_csv(place / "steps.csv", rows)
+    folder = place / "stepwise"
+    done = gruvy("train", "regress", "--data", place / "steps.csv", "--series", "x", "y", "--id", "person", "--target",
+                 "level", "--per-step", "--recipe", NAME, "--out", folder, "--json")  # fmt: skip
+    assert done.code == 0, done
+    return folder, done.json, rows
+
+
+def test_every_step_gets_a_number_and_gaps_are_not_judged(stepwise, place):
+    folder, measured, rows = stepwise
+    assert set(measured["baselines"]) == {"ridge on steps", "mean"}
+    assert gruvy("evaluate", folder, "--json").json["metrics"] == pytest.approx(measured["metrics"], abs=1e-6)
+    done = gruvy("predict", folder, "--data", place / "steps.csv", "--json")
+    values = [json.loads(line)["values"] for line in done.out.splitlines()]
+    assert [len(v) for v in values] == [400] * 6
+    tested = json.loads((folder / "split.json").read_text())["rows"]["test"]
+    errors = [
+        abs(values[(row - 1) // 400][step] - float(rows[row - 1 + step]["level"]))
+        for row in tested for step in range(400) if rows[row - 1 + step]["level"]
+    ]  # fmt: skip
+    assert np.mean(errors) == pytest.approx(measured["metrics"]["mae"], rel=1e-4)
+
+
+def test_a_stream_says_what_predict_says_and_goes_on(stepwise, place, tmp_path):
+    folder, _, rows = stepwise
+    done = gruvy("predict", folder, "--data", place / "steps.csv", "--json")
+    expected = [json.loads(line)["values"] for line in done.out.splitlines()]
+    mixed = [rows[400 * person + step] for step in range(10) for person in (1, 4)]  # two people take turns
+    said = []
+    for part in (mixed[:7], mixed[7:]):
+        text = "\n".join(json.dumps({name: row[name] for name in ("person", "x", "y")}) for row in part)
+        done = gruvy("stream", folder, "--state", tmp_path / "state.json", stdin=text.encode())
+        assert done.code == 0, done
+        said += [json.loads(line) for line in done.out.splitlines()]
+    for n, (row, answer) in enumerate(zip(mixed, said, strict=True)):
+        assert answer["person"] == row["person"]
+        assert answer["value"] == pytest.approx(expected[1 if n % 2 == 0 else 4][n // 2], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [({"person": "p1", "x": "1"}, "there is no 'y'"), ({"person": "p1", "x": "a", "y": "1"}, "holds 'a'")],
+)
+def test_bad_steps_are_refused(stepwise, row, said, tmp_path):
+    state = tmp_path / "state.json"
+    assert said in refused("stream", stepwise[0], "--state", state, stdin=json.dumps(row).encode())
+
+
+def test_a_model_of_whole_series_has_no_stream(model):
+    assert "for regress --per-step" in refused("stream", model[0], stdin=b"x\n1\n")
+
+
+def test_steps_are_not_pooled(place, tmp_path):
+    said = refused("train", "regress", "--data", place / "steps.csv", "--series", "x", "--id", "person", "--target",
+                   "level", "--per-step", "--front", "conv", "--recipe", NAME, "--out", tmp_path / "m")  # fmt: skip
+    assert "--front conv pools steps" in said
+    assert "--per-step is for series" in refused("train", "regress", "--target", "level", "--data", place / "steps.csv",
+                                                 "--per-step", "--out", tmp_path / "m")  # fmt: skip

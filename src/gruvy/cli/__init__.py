@@ -55,8 +55,8 @@ def forecast(context: typer.Context) -> None:
 
 @app.command(context_settings=_FORWARDED)
 def stream(context: typer.Context) -> None:
-    """Read rows one by one and print a forecast after each."""
-    from gruvy.cli.forecast import run_stream
+    """Read rows one by one and print an answer after each."""
+    from gruvy.cli.stream import run_stream
 
     run_stream(context.obj[1:])
 

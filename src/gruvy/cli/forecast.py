@@ -1,12 +1,9 @@
-"""`gruvy forecast` and `gruvy stream`, and `gruvy evaluate` of a model that forecasts."""
+"""`gruvy forecast`, and `gruvy evaluate` of a model that forecasts."""
 
 from __future__ import annotations
 
 import csv
-import io
-import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +17,7 @@ from gruvy.artefact import Trained, to_json
 from gruvy.cli.options import dispatch, new_app
 from gruvy.data.panels.windows import PARTS, Windows
 from gruvy.errors import BadInput
-from gruvy.tasks.panel import Stream, panel_of, predict
+from gruvy.tasks.panel import panel_of, predict
 from gruvy.training.backtest import MOST_JUDGED, backtest
 from gruvy.training.source import digest
 
@@ -101,42 +98,6 @@ def evaluate_forecast(folder: str, data: str | None, as_json: bool) -> None:
     print("\n\n".join([*filter(None, ["\n".join(notes)]), f"{len(windows)} windows", *printed]))
 
 
-def run_stream(arguments: list[str]) -> None:
-    """Run `gruvy stream` with `arguments`."""
-
-    def command(
-        folder: _Directory,
-        state: Annotated[str | None, typer.Option(help="file the state is kept in [DIR/stream.json]")] = None,
-    ) -> None:
-        stream(folder, state)
-
-    app = new_app(
-        "Read rows from standard input, CSV with a header or JSON lines, and print a JSON line for each: the forecast "
-        "that follows it. What was read is kept, and goes on from there the next time."
-    )
-    app.command()(command)
-    dispatch(app, arguments, "stream")
-
-
-def stream(folder: str, state: str | None) -> None:
-    """One row in, one forecast out."""
-    trained = forecaster(folder)
-    file = Path(state) if state is not None else Path(folder) / "stream.json"
-    if not file.parent.is_dir():
-        raise BadInput(f"--state {file}: there is no such directory; give a file that can be written")
-    stream = Stream(trained, _saved(file, trained) if file.exists() else None)
-    try:
-        for number, row in enumerate(_rows(sys.stdin), 1):
-            try:
-                print(to_json(stream.step(row)), flush=True)
-            except BadInput as error:
-                raise BadInput(f"row {number} of standard input: {str(error).removeprefix('row 1 ')}") from None
-    finally:
-        aside = file.with_name(file.name + ".part")
-        aside.write_text(json.dumps(stream.state), encoding="utf-8")
-        aside.rename(file)
-
-
 def forecaster(folder: str) -> Trained:
     """A model that forecasts.
 
@@ -157,55 +118,6 @@ def _training_file(trained: Trained) -> Path:
     if digest(path) != about["sha256"]:
         raise BadInput(f"{path} has changed since the training, so its test part is unknown; give --data FILE")
     return path
-
-
-def _saved(file: Path, trained: Trained) -> dict[str, Any]:
-    try:
-        saved = json.loads(file.read_text(encoding="utf-8"))
-        history = saved["history"]
-        whole = (
-            set(history) == set(trained.inputs.roles.columns) and len({len(cells) for cells in history.values()}) == 1
-        )
-        if not whole or not isinstance(saved["before"], dict):
-            raise ValueError
-        return saved
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise BadInput(f"{file} does not hold the state of a stream; remove it to begin anew") from None
-
-
-def _rows(lines: io.TextIOBase | Any) -> Any:
-    """Rows as dicts, from JSON lines or from CSV with a header."""
-    header: list[str] | None = None
-    for line in _text(lines):
-        if not line.strip():
-            continue
-        if header is None and line.lstrip().startswith("{"):
-            yield _object(line)
-            continue
-        cells = next(csv.reader([line]))
-        if header is None:
-            header = cells
-            continue
-        if len(cells) != len(header):
-            raise BadInput(f"{line.strip()!r:.80} has {len(cells)} fields where the header has {len(header)}")
-        yield dict(zip(header, cells, strict=True))
-
-
-def _text(lines: Any) -> Any:
-    try:
-        yield from lines
-    except UnicodeDecodeError as error:
-        raise BadInput(f"standard input is not UTF-8 (byte {error.start}); convert it to UTF-8") from None
-
-
-def _object(line: str) -> Mapping[str, Any]:
-    try:
-        found = json.loads(line)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise BadInput(f"{line.strip()!r:.80} is no JSON object; give one object a line")
-    return found
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -144,7 +144,13 @@ def _lines(drop_empty: bool) -> list[str]:
 def _plain(prediction: Mapping[str, Any]) -> str:
     """The scalars of a prediction, tab-separated."""
     shown = (v for v in prediction.values() if not isinstance(v, dict))
-    return "\t".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in shown)
+    return "\t".join(_written(v) for v in shown)
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(_written, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _named(columns: Mapping[str, str | None], trained: artefact.Trained) -> dict[str, str]:

@@ -11,7 +11,7 @@ import numpy as np
 from gruvy import artefact
 from gruvy.data.labelled.series import SeriesTable, read_series
 from gruvy.errors import BadInput
-from gruvy.training.source import digest, reading, taken
+from gruvy.training.source import digest, reading, taken, target_kind
 
 
 def series_examples(
@@ -22,7 +22,7 @@ def series_examples(
     Raises:
         BadInput: the file cannot be read, or the training's own is gone or has changed.
     """
-    kind: Any = "label" if trained.task.name == "classify" else "number"
+    kind = target_kind(trained.task.name == "classify", getattr(trained.task, "per_step", False))
     if data is not None or columns.get("series"):
         path, how = _reading(trained, data, columns)
         return read_series(path, kind=kind, **how)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from gruvy.cells import Cell
 from gruvy.data.labelled.inputs import SeriesValues
+from gruvy.engines import real_steps
 from gruvy.errors import BadInput
 from gruvy.layers import Recurrent
 from gruvy.models.convolutions import ConvolutionSeries
@@ -67,7 +68,7 @@ class RecurrentSeries(nn.Module):
         front: reads `(batch, steps, features)`; None hands it to the encoder as it is.
         encoder: reads what comes out of the front.
         output_size: what the head gives, one value a class or one number.
-        pooling: see `Pooling`.
+        pooling: see `Pooling`; without any, the head answers at every step.
         distortion: of the series in training.
         locked_dropout: probability of hiding an input unit of the encoder for the whole series; dropout: of a pooled
         unit.
@@ -80,16 +81,20 @@ class RecurrentSeries(nn.Module):
         super().__init__()
         self.distortion, self.front, self.encoder = distortion, front, encoder
         self.locked_dropout = LockedDropout(locked_dropout)
-        self.pooling = Pooling(pooling)
+        self.pooling = Pooling(pooling) if pooling else None
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(encoder.output_units * len(pooling), output_size)
+        self.head = nn.Linear(encoder.output_units * max(1, len(pooling)), output_size)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """`values` `(batch, steps, features)` and `lengths` `(batch,)` -> `(batch, output_size)`."""
+        """`values` `(batch, steps, features)` and `lengths` `(batch,)` -> `(batch, output_size)`; without a pooling
+        `(batch, steps)`, NaN past each end."""
         x, lengths = self.distortion(batch["values"], batch["lengths"]), batch["lengths"]
         if self.front is not None:
             x, lengths = self.front(x, lengths)
         output, _ = self.encoder(self.locked_dropout(x), lengths=lengths)
+        if self.pooling is None:
+            past = ~real_steps(lengths, output.shape[1]).transpose(0, 1)[..., 0]
+            return self.head(self.dropout(output))[..., 0].masked_fill(past, float("nan"))
         return self.head(self.dropout(self.pooling(output, lengths)))
 
 

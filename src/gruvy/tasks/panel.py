@@ -149,13 +149,19 @@ class Stream:
     Args:
         trained: a `gruvy.artefact.Trained`.
         state: of an earlier stream, to go on from it; the end of the training data otherwise.
+
+    Raises:
+        KeyError, TypeError, ValueError: the state is none of a stream.
     """
 
     def __init__(self, trained: Any, state: Mapping[str, Any] | None = None):
         self.trained = trained
-        state = state or {"history": trained.inputs.history, "before": trained.inputs.before}
+        if state is None:
+            state = {"history": trained.inputs.history, "before": trained.inputs.before}
         self.history = {name: list(cells) for name, cells in state["history"].items()}
         self.before = dict(state["before"])
+        if set(self.history) != set(trained.inputs.roles.columns) or len({len(c) for c in self.history.values()}) != 1:
+            raise ValueError("the columns of the state are not those of the model")
 
     @property
     def state(self) -> dict[str, Any]:

@@ -24,10 +24,12 @@ class Regress:
 
     Attributes:
         mean, scale: of the training targets.
+        per_step: a number a step, instead of one a row.
     """
 
     mean: float
     scale: float
+    per_step: bool = False
 
     study: ClassVar[str] = "examples"
     name: ClassVar[str] = "regress"
@@ -38,55 +40,68 @@ class Regress:
         **SERIES_COLUMNS,
     }
     target: ClassVar[str] = "target"
-    settings: ClassVar[Mapping[str, Setting]] = SERIES_SETTINGS
+    settings: ClassVar[Mapping[str, Setting]] = {
+        "per_step": Setting(bool, False, "learn a number for each step of a series"),
+        **SERIES_SETTINGS,
+    }
     default_data: ClassVar[DefaultData | None] = None
     modalities: ClassVar[tuple[Modality, ...]] = (text, series)
     score: ClassVar[str] = "squared error (negated)"
     baseline_name: ClassVar[str] = "TF-IDF + ridge regression"
 
     @classmethod
-    def fit(cls, targets: Sequence[float], settings: Mapping[str, Any]) -> Self:
+    def fit(cls, targets: Any, settings: Mapping[str, Any]) -> Self:
         """Learn mean and scale.
+
+        Args:
+            targets: a number a row; with the setting `per_step`, an array `(steps,)` a row, NaN where none is given.
 
         Raises:
             BadInput: every number is the same.
         """
-        values = np.asarray(targets, np.float64)
+        per_step = bool(settings.get("per_step"))
+        values = np.concatenate(targets) if per_step else np.asarray(targets, np.float64)
+        values = values[~np.isnan(values)]
         if np.ptp(values) == 0:
             raise BadInput(f"every training row has the number {values[0]:g}; there is nothing to learn from it")
         with np.errstate(over="ignore", invalid="ignore"):
             mean, scale = float(values.mean()), float(values.std())
         if not math.isfinite(scale):
             raise BadInput(f"the numbers run from {values.min():g} to {values.max():g}; give numbers below 1e150")
-        return cls(mean, scale)
+        return cls(mean, scale, per_step)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """What `to_json` wrote."""
-        return cls(float(data["mean"]), float(data["scale"]))
+        return cls(float(data["mean"]), float(data["scale"]), bool(data.get("per_step", False)))
 
     def to_json(self) -> dict[str, Any]:
-        """Mean and scale."""
-        return {"mean": self.mean, "scale": self.scale}
+        """Mean and scale, and whether each step has a number."""
+        return {"mean": self.mean, "scale": self.scale, "per_step": self.per_step}
 
     @property
     def output_size(self) -> int:
         """One unit."""
         return 1
 
-    def encode(self, targets: Sequence[float], rows: Sequence[int]) -> Tensor:
-        """Standardised numbers, float32 `(rows,)`."""
-        return torch.tensor((np.asarray(targets, np.float64) - self.mean) / self.scale, dtype=torch.float32)
+    def encode(self, targets: Any, rows: Sequence[int]) -> Tensor:
+        """Standardised numbers, float32 `(rows,)`; `(rows, longest)` of steps, NaN where there is none."""
+        if not self.per_step:
+            return torch.tensor((np.asarray(targets, np.float64) - self.mean) / self.scale, dtype=torch.float32)
+        padded = np.full((len(targets), max(map(len, targets))), np.nan)
+        for row, values in zip(padded, targets, strict=True):
+            row[: len(values)] = values
+        return torch.tensor((padded - self.mean) / self.scale, dtype=torch.float32)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean squared error, in standard deviations squared."""
-        return F.mse_loss(outputs[:, 0], targets)
+        return F.mse_loss(*self._pairs(outputs, targets))
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """MAE and MSE in the target's units, R² and Spearman's rank correlation."""
         from torchmetrics.functional import regression as metric
 
-        predicted, true = outputs[:, 0].double(), targets.double()
+        predicted, true = (part.double() for part in self._pairs(outputs, targets))
         enough = len(true) > 1
         return {
             "mae": metric.mean_absolute_error(predicted, true).item() * self.scale,
@@ -96,22 +111,43 @@ class Regress:
         }
 
     def scores(self, outputs: Tensor, targets: Tensor) -> np.ndarray:
-        """Minus the squared error, in the target's units."""
-        return -(((outputs[:, 0] - targets).double() * self.scale) ** 2).numpy()
+        """Minus the (mean) squared error of each row, in the target's units."""
+        outputs, targets = self._alike(outputs, targets)
+        return -(((outputs - targets).double() * self.scale) ** 2).nanmean(1).numpy()
 
     def details(self, outputs: Tensor, targets: Tensor) -> str:
         """Quantiles of the error."""
-        errors = ((outputs[:, 0] - targets).double() * self.scale).numpy()
-        low, middle, high = np.quantile(errors, [0.05, 0.5, 0.95])
+        predicted, true = self.in_units(outputs, targets)
+        low, middle, high = np.quantile(predicted - true, [0.05, 0.5, 0.95])
         return f"error (predicted - true): 5 % below {low:.3g}, median {middle:.3g}, 5 % above {high:.3g}"
 
+    def in_units(self, outputs: Tensor, targets: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """What was said and what is true, `(numbers,)` each, in the target's units."""
+        predicted, true = (part.double().numpy() * self.scale + self.mean for part in self._pairs(outputs, targets))
+        return predicted, true
+
     def predictions(self, outputs: Tensor) -> list[dict[str, Any]]:
-        """The number, in the target's units."""
-        return [{"value": value} for value in (outputs[:, 0].double() * self.scale + self.mean).tolist()]
+        """The number, or those of the steps, in the target's units."""
+        values = outputs.double() * self.scale + self.mean
+        if self.per_step:
+            return [{"values": row[~row.isnan()].tolist()} for row in values]
+        return [{"value": value} for value in values[:, 0].tolist()]
 
     def constant_outputs(self, count: int) -> Tensor:
         """The training mean, for every row."""
         return torch.zeros(count, 1)
+
+    def _alike(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Both `(rows, steps)`: one step where a row has one number, and no padding that none of them has."""
+        targets = targets if targets.ndim == 2 else targets[:, None]
+        steps = targets.shape[1] if outputs.shape[1] == 1 else min(targets.shape[1], outputs.shape[1])
+        return outputs.expand(-1, steps) if outputs.shape[1] == 1 else outputs[:, :steps], targets[:, :steps]
+
+    def _pairs(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Outputs and targets of the steps that have a target, `(numbers,)` each."""
+        outputs, targets = self._alike(outputs, targets)
+        there = ~targets.isnan()
+        return outputs[there], targets[there]
 
     def estimator(self) -> Any:
         """Ridge regression."""
@@ -120,5 +156,6 @@ class Regress:
         return Ridge(alpha=1.0)
 
     def estimator_outputs(self, estimator: Any, features: Any) -> Tensor:
-        """Standardised predictions, float32 `(rows, 1)`."""
-        return torch.from_numpy(np.asarray(estimator.predict(features), np.float32))[:, None]
+        """Standardised predictions, float32 `(rows, 1)` or `(rows, steps)`."""
+        said = torch.from_numpy(np.asarray(estimator.predict(features), np.float32))
+        return said if said.ndim == 2 else said[:, None]

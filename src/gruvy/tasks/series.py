@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from gruvy.cells import Cell
 from gruvy.data.labelled.inputs import SeriesInputs
+from gruvy.errors import BadInput
 from gruvy.models.series import SeriesModel, series_model
 from gruvy.tasks.contract import Column, Setting
 from gruvy.tasks.examples import predict_examples
@@ -66,8 +69,10 @@ def predict(trained: Any, raw: Any) -> Any:
     return found[0] if single else found
 
 
-def baselines(label: bool) -> dict[str, Any]:
-    """Cheap scikit-learn estimators that read series as they are prepared for the model, by name."""
+def baselines(label: bool, per_step: bool = False) -> dict[str, Any]:
+    """Cheap estimators in scikit-learn's manner that read series as they are prepared for the model, by name."""
+    if per_step:
+        return {"ridge on steps": StepRidge()}
     if label:
         return {"1-NN Euclid": NearestSeries("euclid"), "1-NN DTW": NearestSeries("dtw")}
     from sklearn.linear_model import RidgeCV
@@ -87,6 +92,35 @@ def _summary(one: np.ndarray) -> np.ndarray:
     change = np.diff(one, axis=0) if len(one) > 1 else np.zeros_like(one)
     parts = (one.mean(0), one.std(0), one[0], one[-1], one.min(0), one.max(0), change.mean(0), np.abs(change).mean(0))
     return np.concatenate(parts)
+
+
+class StepRidge:
+    """A number at every step from what is there, what was there before, and the mean up to now."""
+
+    def fit(self, series: Sequence[np.ndarray], targets: np.ndarray) -> StepRidge:
+        """Targets `(series, longest)`, NaN where there is none."""
+        from sklearn.linear_model import Ridge
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        steps = np.concatenate([_steps(one) for one in series])
+        wanted = np.concatenate([row[: len(one)] for row, one in zip(targets, series, strict=True)])
+        there = ~np.isnan(wanted)
+        self.ridge = make_pipeline(StandardScaler(), Ridge()).fit(steps[there], wanted[there])
+        return self
+
+    def predict(self, series: Sequence[np.ndarray]) -> np.ndarray:
+        """`(series, longest)`, NaN past each end."""
+        said = np.full((len(series), max(map(len, series))), np.nan)
+        for row, one in zip(said, series, strict=True):
+            row[: len(one)] = self.ridge.predict(_steps(one))
+        return said
+
+
+def _steps(one: np.ndarray) -> np.ndarray:
+    """`(steps, 5 * features)`: values now and one, two and four steps before, and their mean up to now."""
+    before = [one[np.maximum(0, np.arange(len(one)) - lag)] for lag in (0, 1, 2, 4)]
+    return np.concatenate([*before, np.cumsum(one, 0) / np.arange(1, len(one) + 1)[:, None]], axis=1)
 
 
 class NearestSeries:
@@ -130,3 +164,78 @@ def _stretched(one: np.ndarray, steps: int, distance: str) -> np.ndarray:
         return np.ascontiguousarray(one)
     places = np.linspace(0, len(one) - 1, steps)
     return np.stack([np.interp(places, np.arange(len(one)), column) for column in one.T], axis=1)
+
+
+class Stream:
+    """Steps in, one at a time, and the number of each; the states of the networks are kept between them.
+
+    Args:
+        trained: a `gruvy.artefact.Trained` of the task regress, with a number a step.
+        state: of an earlier stream, to go on from it.
+
+    Raises:
+        KeyError, TypeError, ValueError: the state is none of a stream.
+    """
+
+    def __init__(self, trained: Any, state: Mapping[str, Any] | None = None):
+        self.trained = trained
+        about = trained.about["data"]
+        self.channels, self.id = list(about["channels"]), about["columns"].get("id")
+        state = {"last": {}, "states": {}} if state is None else state
+        self.last: dict[str, list[float]] = {own: list(values) for own, values in state["last"].items()}
+        self.states = {own: [_tensors(member) for member in members] for own, members in state["states"].items()}
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What an equal stream begins with."""
+        return {
+            "last": self.last,
+            "states": {own: [_lists(m) for m in members] for own, members in self.states.items()},
+        }
+
+    @torch.no_grad()
+    def step(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Take a step in, and say its number: `{"value": ...}`, with the id.
+
+        Raises:
+            BadInput: a channel is missing, or holds no number.
+        """
+        missing = [name for name in (*self.channels, *([self.id] if self.id else [])) if name not in row]
+        if missing:
+            raise BadInput(f"there is no {missing[0]!r}, only {', '.join(row)}; give every column of training")
+        own = str(row[self.id]) if self.id else ""
+        x = self._features(own, [_number(name, row[name]) for name in self.channels])
+        before = self.states.get(own) or [None] * len(self.trained.model.network.members)
+        said, self.states[own] = [], []
+        for member, state in zip(self.trained.model.network.members, before, strict=True):
+            output, state = member.encoder.step(x, state)
+            said.append(member.head(output))
+            self.states[own].append(state)
+        (answer,) = self.trained.task.predictions(torch.stack(said).mean(0)[:1])
+        return {**({self.id: row[self.id]} if self.id else {}), "value": answer["values"][0]}
+
+    def _features(self, own: str, values: Sequence[float]) -> Tensor:
+        """One step as the networks read it, `(1, features)`; what is missing is the value before."""
+        inputs = self.trained.inputs
+        scaled = (np.array(values) - inputs.mean) / inputs.scale
+        missing = np.isnan(scaled)
+        filled = np.where(missing, self.last.get(own, [0.0] * len(scaled)), scaled)
+        self.last[own] = filled.tolist()
+        return torch.from_numpy(np.concatenate([filled, missing[inputs.masked]]).astype(np.float32))[None]
+
+
+def _number(name: str, cell: Any) -> float:
+    if cell is None or str(cell).strip().lower() in ("", "nan", "na", "null"):
+        return float("nan")
+    try:
+        return float(cell)
+    except (TypeError, ValueError):
+        raise BadInput(f"{name!r} holds {cell!r}; write a number there, or leave it empty") from None
+
+
+def _lists(state: Tensor | tuple[Tensor, ...]) -> Any:
+    return state.tolist() if isinstance(state, Tensor) else {"parts": [part.tolist() for part in state]}
+
+
+def _tensors(state: Any) -> Any:
+    return tuple(map(torch.tensor, state["parts"])) if isinstance(state, dict) else torch.tensor(state)

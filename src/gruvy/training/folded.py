@@ -26,7 +26,7 @@ from gruvy.tasks.recipes import recipe as named_recipe
 from gruvy.training.judging import judge_examples
 from gruvy.training.loop import Rows
 from gruvy.training.request import Outcome, Request
-from gruvy.training.source import digest, reading, taken
+from gruvy.training.source import digest, reading, taken, target_kind
 from gruvy.training.study import Fit
 
 _STRETCHES = 20  # of a single recording
@@ -43,6 +43,7 @@ class FoldedStudy:
         self.request = request
         task = cast(type[ExampleTask], TASKS[request.task])
         self.label = task.columns[task.target].kind == "label"
+        self.per_step = bool(request.settings.get("per_step"))
         held = request.settings.get("test")
         if table is not None:
             self.path = Path("the series given")
@@ -55,7 +56,9 @@ class FoldedStudy:
         self.targets = {name: self.task.encode(part.targets, part.rows.tolist()) for name, part in self.parts.items()}
         self.recipe = self._recipe()
         self.folds = self._folds()
-        self.data = _describe(self.path, request, held) if self.path.is_file() else {"path": None, "package": None}
+        self.data: dict[str, Any] = {"path": None, "package": None, "columns": {}, "channels": table.channels}
+        if self.path.is_file():
+            self.data |= _describe(self.path, request, held)
         self.size = f"{self.path.name}, {len(table)} series"
         self.introduction = self._introduction(table)
 
@@ -87,6 +90,8 @@ class FoldedStudy:
 
     def finish(self, trained: artefact.Trained) -> None:
         """Weigh the branches on the rows held out from each."""
+        if not self.held_out:  # nothing stands beside the recurrent branch
+            return
         held = self.folds >= 0
         said = {RECURRENT: self._said_of_held_out(trained)[held], **{k: v[held] for k, v in self.held_out.items()}}
         trained.model.finish(said, self.targets["learn"][held], self.loss)
@@ -107,7 +112,7 @@ class FoldedStudy:
         return {name: taken(table, rows) for name, rows in self._split(table).items()}
 
     def _read(self, path: Path) -> SeriesTable:
-        table = read_series(path, kind="label" if self.label else "number", **self.reading)
+        table = read_series(path, kind=target_kind(self.label, self.per_step), **self.reading)
         if len(np.unique(table.groups)) > 1:
             return table
         # One recording: its stretches are what is kept together.
@@ -123,6 +128,8 @@ class FoldedStudy:
         assert isinstance(recipe, SeriesRecipe)
         front = self.request.settings.get("front")
         recipe = replace(recipe, front=front or recipe.front, scaling=recipe.scaling if self.label else 0.0)
+        if self.per_step:
+            recipe = per_step_recipe(recipe, front)
         rows = len(self.parts["learn"])
         if rows > recipe.few:
             return replace(recipe, members=1, patience=_PATIENCE, min_epochs=_EPOCHS, steps=4 * recipe.steps)
@@ -163,7 +170,7 @@ class FoldedStudy:
     def _baselines(self) -> dict[str, Tensor]:
         learn, test = ([part[i] for i in range(len(part))] for part in (self.encoded["learn"], self.encoded["test"]))
         found = {}
-        for name, estimator in modality.baselines(self.label).items():
+        for name, estimator in modality.baselines(self.label, self.per_step).items():
             fitted = estimator.fit(learn, self.targets["learn"].numpy())
             found[name] = self.task.estimator_outputs(fitted, test)
         if not self.label:
@@ -182,6 +189,20 @@ class FoldedStudy:
             f"{self.path}: {len(table)} series of {span} steps{channels}; {learn} to learn from ({how}), {test} to test"
         )
         return "\n".join([first, *table.notes])
+
+
+def per_step_recipe(recipe: SeriesRecipe, front: str | None) -> SeriesRecipe:
+    """A number at every step: a recurrent layer that reads each step as it comes, and nothing that looks ahead.
+
+    Raises:
+        BadInput: a front was asked for, which would pool steps.
+    """
+    if front == "conv":
+        raise BadInput("--front conv pools steps, and --per-step gives each one a number; leave one of them out")
+    return replace(
+        recipe, front="none", pooling=(), bidirectional=False, convolutions=0, warping=0.0, scaling=0.0,
+        max_steps=2**31,
+    )  # fmt: skip
 
 
 def _describe(path: Path, request: Request, held: str | None) -> dict[str, Any]:

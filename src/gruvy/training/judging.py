@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from gruvy import artefact
@@ -47,7 +46,5 @@ def judge_examples(
     }  # fmt: skip
     documents: dict[str, str | bytes] = {}
     if task.columns[task.target].kind == "number":
-        rows = task.predictions(outputs[final]), task.predictions(targets[:, None])
-        predicted, true = (np.array([row["value"] for row in part]) for part in rows)
-        documents["residuals.png"] = residual_picture(predicted, true)
+        documents["residuals.png"] = residual_picture(*trained.task.in_units(outputs[final], targets))
     return Outcome("\n\n".join(printed), measured, documents)

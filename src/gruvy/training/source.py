@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -147,6 +147,11 @@ def reading(
         "columns": named, "id": columns.get("id"), "time": columns.get("time"), "target": target,
         "window": settings.get("window"), "stride": settings.get("stride"),
     }  # fmt: skip
+
+
+def target_kind(label: bool, per_step: bool) -> Literal["label", "number", "per-step"]:
+    """What `gruvy.data.labelled.series.read_series` is to make of the targets."""
+    return "label" if label else "per-step" if per_step else "number"
 
 
 def taken(table: SeriesTable, rows: np.ndarray) -> SeriesTable:

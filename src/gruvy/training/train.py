@@ -84,10 +84,10 @@ def fitted(study: Study, folder: Path, console: Console, clock: float) -> tuple[
 def _kind(request: Request) -> str:
     """The study: series are few and are folded, whatever is asked of them."""
     if not request.columns.get("series"):
-        for option in ("id", "time", "window", "stride", "test", "front"):
+        for option in ("id", "time", "window", "stride", "test", "front", "per_step"):
             given = {**request.settings, **request.columns}.get(option)
-            if TASKS[request.task].study == "examples" and given is not None:
-                raise BadInput(f"--{option} is for series; give --series too")
+            if TASKS[request.task].study == "examples" and given:
+                raise BadInput(f"--{option.replace('_', '-')} is for series; give --series too")
         return TASKS[request.task].study
     if request.columns.get("text"):
         raise BadInput("--text and --series are both given; give one of them")
