@@ -112,7 +112,7 @@ def predict(
     if trained.kind == "series":
         inputs: Any = series_inputs(trained, data, columns, given)
     elif data is not None:
-        role = next(role for role in trained.task.columns if role != trained.task.target)
+        role = next(role for role in trained.about["data"]["columns"] if role != trained.task.target)
         name = _named(columns, trained)[role]
         kinds: dict[str, Any] = {name: trained.task.columns[role].kind}
         inputs = read_table(data, kinds, drop_empty=drop_empty).columns[name]

@@ -39,6 +39,7 @@ class Classify:
     columns: ClassVar[Mapping[str, Column]] = {
         "text": Column("text", "text", "column with the texts"),
         "label": Column("label", "label", "column with the labels"),
+        "sequence": text.SEQUENCE,
         **SERIES_COLUMNS,
     }
     target: ClassVar[str] = "label"

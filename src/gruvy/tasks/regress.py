@@ -37,6 +37,7 @@ class Regress:
     columns: ClassVar[Mapping[str, Column]] = {
         "text": Column("text", "text", "column with the texts"),
         "target": Column("number", None, "column with the numbers"),
+        "sequence": text.SEQUENCE,
         **SERIES_COLUMNS,
     }
     target: ClassVar[str] = "target"

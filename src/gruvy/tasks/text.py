@@ -12,10 +12,12 @@ from gruvy.cells import Cell
 from gruvy.data.splits import duplicate_groups
 from gruvy.data.text import TextInputs
 from gruvy.models.text import TextModel, text_model
+from gruvy.tasks.contract import Column
 from gruvy.tasks.examples import predict_examples
 from gruvy.tasks.recipes import TextRecipe
 
 KIND = "text"
+SEQUENCE = Column("text", None, "column with sequences of symbols (DNA, proteins), instead of texts", optional=True)
 COMMAND = 'gruvy predict DIR "..."'
 PYTHON = 'gruvy.load("DIR").predict("a text")'
 WHAT = "texts"

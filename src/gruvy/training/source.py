@@ -89,7 +89,10 @@ def source_for(
     """
     if data is None:
         return _default_source(task, drop_empty)
-    roles = {role: column for role, column in task.columns.items() if not column.optional}
+    if columns.get("text") and columns.get("sequence"):
+        raise BadInput("--text and --sequence are both given; give one of them")
+    left_out = "text" if columns.get("sequence") else "sequence"
+    roles = {role: c for role, c in task.columns.items() if role != left_out and (not c.optional or role == "sequence")}
     missing = [role for role, column in roles.items() if not (columns.get(role) or column.default)]
     if missing:
         raise BadInput(f"which column holds the {missing[0]}? give --{missing[0]} COLUMN")

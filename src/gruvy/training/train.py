@@ -89,8 +89,9 @@ def _kind(request: Request) -> str:
             if TASKS[request.task].study == "examples" and given:
                 raise BadInput(f"--{option.replace('_', '-')} is for series; give --series too")
         return TASKS[request.task].study
-    if request.columns.get("text"):
-        raise BadInput("--text and --series are both given; give one of them")
+    for other in ("text", "sequence"):
+        if request.columns.get(other):
+            raise BadInput(f"--{other} and --series are both given; give one of them")
     return "folded"
 
 
