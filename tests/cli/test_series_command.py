@@ -211,7 +211,7 @@ def test_bad_steps_are_refused(stepwise, row, said, tmp_path):
 
 
 def test_a_model_of_whole_series_has_no_stream(model):
-    assert "for regress --per-step" in refused("stream", model[0], stdin=b"x\n1\n")
+    assert "a stream is for forecasts, and for regress --per-step" in refused("stream", model[0], stdin=b"x\n1\n")
 
 
 def test_steps_are_not_pooled(place, tmp_path):

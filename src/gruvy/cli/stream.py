@@ -43,7 +43,7 @@ def stream(folder: str, state: str | None) -> None:
     file = Path(state) if state is not None else Path(folder) / "stream.json"
     if not file.parent.is_dir():
         raise BadInput(f"--state {file}: there is no such directory; give a file that can be written")
-    stream = _opened(trained, file)
+    stream = _opened(trained, folder, file)
     try:
         for number, row in enumerate(_rows(sys.stdin), 1):
             try:
@@ -56,14 +56,17 @@ def stream(folder: str, state: str | None) -> None:
         aside.rename(file)
 
 
-def _opened(trained: artefact.Trained, file: Path) -> panel.Stream | series.Stream:
+def _opened(trained: artefact.Trained, folder: str, file: Path) -> panel.Stream | series.Stream:
     """A stream that goes on from what `file` holds, if it is there."""
     if trained.task.study == "forecast":
         kind: Any = panel.Stream
     elif getattr(trained.task, "per_step", False):
         kind = series.Stream
     else:
-        raise BadInput("this model answers whole inputs; a stream is for forecasts, and for regress --per-step")
+        raise BadInput(
+            f"{folder} holds a {trained.task.name} model of whole inputs; ask it with gruvy predict {folder} (a stream is "
+            "for forecasts, and for regress --per-step)"
+        )
     if not file.exists():
         return kind(trained)
     try:
