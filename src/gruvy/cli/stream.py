@@ -64,8 +64,8 @@ def _opened(trained: artefact.Trained, folder: str, file: Path) -> panel.Stream 
         kind = series.Stream
     else:
         raise BadInput(
-            f"{folder} holds a {trained.task.name} model of whole inputs; ask it with gruvy predict {folder} (a stream is "
-            "for forecasts, and for regress --per-step)"
+            f"{folder} holds a {trained.task.name} model of whole inputs; ask it with gruvy predict {folder} "
+            "(a stream is for forecasts, and for regress --per-step)"
         )
     if not file.exists():
         return kind(trained)
