@@ -1,15 +1,17 @@
 """`gruvy train classify|regress --series`, and what the models say, as a user types it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from tests.cli.run import gruvy, refused
-from tests.fixtures.labelled import NAME, gestures, sensors, waves
+from tests.fixtures.labelled import NAME, SMALL, gestures, sensors, waves
 from tests.fixtures.small import small_recipe, write_csv
 
 import gruvy as library
 from gruvy.errors import BadInput
+from gruvy.tasks.recipes import RECIPES
 
 
 @pytest.fixture(scope="module")
@@ -239,3 +241,12 @@ def test_sequences_are_read_by_their_symbols_and_asked_again(tmp_path):
     assert gruvy("predict", out, bases[0]).code == 0
     assert "give one of them" in refused("train", "regress", "--data", data, "--sequence", "promoter", "--text",
                                          "promoter", "--target", "strength", "--out", tmp_path / "no")  # fmt: skip
+
+
+def test_many_series_spare_some_for_validation(place, tmp_path, monkeypatch):
+    monkeypatch.setitem(RECIPES["series"], NAME, replace(SMALL, few=20))
+    done = train(place, "classify", "--series", place / "train.ts", "--test", place / "test.ts", out=tmp_path / "model")
+    assert done.code == 0, done
+    assert "a tenth" in done.err
+    assert "validation_loss" in done.json["history"][0]
+    assert gruvy("evaluate", tmp_path / "model", "--json").json["metrics"] == pytest.approx(done.json["metrics"])

@@ -36,7 +36,9 @@ SERIES_SETTINGS = {
 }
 
 _MOST_STEPS = 512  # that the nearest neighbours compare
-_MOST_SEEN = 1000  # series they compare with: time warping takes the product of all lengths
+_MOST_SEEN, _LEAST_SEEN = 1000, 100  # series they compare with
+_MOST_PAIRS = 10**6  # of series, about
+_MOST_CELLS = 2 * 10**10  # of time warping, which takes the product of two lengths for each pair: a minute or two
 
 
 def fit_inputs(series: Sequence[np.ndarray], recipe: SeriesRecipe) -> SeriesInputs:
@@ -135,9 +137,13 @@ class NearestSeries:
         self.distance = distance
 
     def fit(self, series: Sequence[np.ndarray], targets: np.ndarray) -> NearestSeries:
-        """Keep (at most a thousand of) the series."""
-        kept = np.linspace(0, len(series) - 1, min(len(series), _MOST_SEEN)).round().astype(int)
+        """Keep (at most a thousand of) the series; where that is still too much work, fewer and with fewer steps."""
+        most = min(_MOST_SEEN, max(_LEAST_SEEN, _MOST_PAIRS // len(series)))
+        kept = np.linspace(0, len(series) - 1, min(len(series), most)).round().astype(int)
         self.steps = min(_MOST_STEPS, max(len(one) for one in series))
+        if self.distance == "dtw":
+            pairs = len(series) * len(kept) * series[0].shape[1]
+            self.steps = min(self.steps, max(16, int((_MOST_CELLS / pairs) ** 0.5)))
         self.series = [_stretched(series[i], self.steps, self.distance) for i in kept]
         self.targets, self.classes_ = targets[kept], np.unique(targets)
         return self

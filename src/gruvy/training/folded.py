@@ -93,7 +93,7 @@ class FoldedStudy:
         if not self.held_out:  # nothing stands beside the recurrent branch
             return
         held = self.folds >= 0
-        said = {RECURRENT: self._said_of_held_out(trained)[held], **{k: v[held] for k, v in self.held_out.items()}}
+        said = {RECURRENT: self._said_of_held_out(trained)[held], **self.held_out}
         trained.model.finish(said, self.targets["learn"][held], self.loss)
 
     def judge(self, trained: artefact.Trained) -> Outcome:
