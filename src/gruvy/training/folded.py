@@ -142,9 +142,7 @@ class FoldedStudy:
         part, members = self.parts["learn"], self.recipe.members
         labels = self.targets["learn"].numpy() if self.label else np.zeros(len(part))
         folds = np.zeros(len(part), np.int64)
-        parts = StratifiedGroupKFold(
-            max(2, members) if members > 1 else 10, shuffle=True, random_state=self.request.seed
-        )
+        parts = StratifiedGroupKFold(members if members > 1 else 10, shuffle=True, random_state=self.request.seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that a label is in fewer folds than there are
             try:

@@ -165,11 +165,6 @@ class Windows:
         distinct, place = np.unique(origins, return_inverse=True)
         return positions(distinct, self.panel.panel.frequency)[0][place] if len(distinct) else place
 
-    @property
-    def targets(self) -> Windows:
-        """What `__getitem__` looks up."""
-        return self
-
     def take(self, rows: np.ndarray) -> Windows:
         """The windows at `rows`."""
         return Windows(self.panel, self.input_size, self.horizon, self.track[rows], self.origin[rows])
