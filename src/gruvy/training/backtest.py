@@ -6,8 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from gruvy import artefact
 from gruvy.data.panels.windows import Windows
@@ -46,7 +44,7 @@ def backtest(
     baselines = {"last value": modality.last_value(windows)}
     if inputs.season > 1:
         baselines["seasonal naive"] = modality.seasonal_naive(windows, inputs.season)
-    baselines["linear (ridge)"] = _linear(trained, windows)
+    baselines["linear (ridge)"] = trained.answers_of(lambda batch: {"": trained.model.linear(batch)}, windows)[""]
     figures = {"model": task.metrics(outputs, windows, widening)}
     for name, forecast in baselines.items():
         figures[name] = {**dict.fromkeys(figures["model"], float("nan")), **point.metrics(forecast, windows)}
@@ -67,14 +65,6 @@ def backtest(
         "baselines": {name: figures[name] for name in baselines}, "best_baseline": best, "bootstrap": bootstrap,
     }  # fmt: skip
     return printed, measured
-
-
-@torch.no_grad()
-def _linear(trained: artefact.Trained, windows: Windows) -> Tensor:
-    """The linear forecast of the model, without the recurrent network's correction."""
-    parts = [trained.model.linear(windows.collate(rows)) for rows in np.array_split(
-        np.arange(len(windows)), max(1, len(windows) // 4096))]  # fmt: skip
-    return torch.cat(parts)
 
 
 def _by_block(scores: np.ndarray, blocks: np.ndarray) -> np.ndarray:

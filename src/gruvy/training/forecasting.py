@@ -122,8 +122,7 @@ class ForecastStudy:
         """Measure on the test part, and calibrate again for the future."""
         calibration, windows = self.windows["calibration"], self.windows["test"]
         printed, measured = backtest(trained, windows, calibration, self.request.seed)
-        outputs = trained.branches(windows)[trained.model.answer]
-        picture = forecast_picture(trained.task, outputs, windows, self.inputs.roles)
+        picture = forecast_picture(trained, windows)
         trained.task = modality.recalibrated(trained, windows.panel)
         weights = dict(zip(trained.model.names, trained.model.weights.tolist(), strict=True))
         spread = "" if len(windows) == self.test_windows else f" of {self.test_windows}, evenly spread"

@@ -6,23 +6,24 @@ import io
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
-from gruvy.data.panels.panel import Roles
+from gruvy.artefact import Trained
 from gruvy.data.panels.windows import Windows
 from gruvy.tasks.forecast import Forecast
 
 _PANELS = 6
 
 
-def forecast_picture(task: Forecast, outputs: Tensor, windows: Windows, roles: Roles) -> bytes:
+def forecast_picture(trained: Trained, windows: Windows) -> bytes:
     """Some windows with what was forecast, its intervals and what came, as PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
 
     chosen = np.unique(np.linspace(0, len(windows) - 1, _PANELS).round().astype(int))
-    some, shown = windows.take(chosen), outputs[chosen]
+    task: Forecast = trained.task
+    roles, some = trained.inputs.roles, windows.take(chosen)
+    shown = trained.branches(some)[trained.model.answer]
     middle = some.in_units(shown[..., task.middle])
     ends = {k: (some.in_units(low), some.in_units(up)) for k, (low, up) in task.intervals(shown).items()}
     truth = some.in_units(some[slice(None)])
