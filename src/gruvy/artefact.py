@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from gruvy import __version__
 from gruvy.cells import Cell
 from gruvy.data.batches import LengthBuckets
 from gruvy.errors import BadInput
+from gruvy.models.sampling import Sampling
 from gruvy.tasks import MODALITIES, TASKS
 from gruvy.tasks.contract import Modality
 from gruvy.tasks.recipes import Recipe, recipe_from_json
@@ -94,6 +95,24 @@ class Trained:
             BadInput: an input is empty or of another kind.
         """
         return self.modality.predict(self, raw)
+
+    def generate(
+        self, prompt: str = "", length: int = 100, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0,
+        seed: int | None = None,
+    ) -> Iterator[str]:  # fmt: skip
+        """What a language model writes after a prompt, in pieces as they come.
+
+        Args:
+            length: tokens; temperature, top_k, top_p: see `gruvy.models.sampling.Sampling`.
+            seed: for the same text again.
+
+        Raises:
+            BadInput: the model does not write.
+        """
+        if not hasattr(self.modality, "generate"):
+            raise BadInput(f"a {self.task.name} model does not write; train one with gruvy train language")
+        found: Iterator[str] = self.modality.generate(self, prompt, length, Sampling(temperature, top_k, top_p), seed)
+        return found
 
     def branches(self, encoded: Any) -> dict[str, Tensor]:
         """The outputs of each branch for encoded inputs, `(rows, output_size)`; `model.answer` names the model's."""

@@ -54,6 +54,14 @@ def forecast(context: typer.Context) -> None:
 
 
 @app.command(context_settings=_FORWARDED)
+def generate(context: typer.Context) -> None:
+    """Write a text with a language model."""
+    from gruvy.cli.language import run_generate
+
+    run_generate(context.obj[1:])
+
+
+@app.command(context_settings=_FORWARDED)
 def stream(context: typer.Context) -> None:
     """Read rows one by one and print an answer after each."""
     from gruvy.cli.stream import run_stream

@@ -12,6 +12,7 @@ import typer
 
 from gruvy import artefact
 from gruvy.cli.forecast import evaluate_forecast
+from gruvy.cli.language import evaluate_language
 from gruvy.cli.options import column_options, dispatch, many_columns, new_app, repeated, with_options
 from gruvy.cli.series import series_examples, series_inputs
 from gruvy.data.tables import read_table
@@ -55,7 +56,12 @@ def run_predict(arguments: list[str]) -> None:
 
 def evaluate(folder: str, data: str | None, columns: Mapping[str, str | None], drop_empty: bool, as_json: bool) -> None:
     """Print the metrics of a model on `data`, or on the test rows of the data it was trained from."""
-    if artefact.read_config(Path(folder)).get("task") == "forecast":
+    task_name = artefact.read_config(Path(folder)).get("task")
+    if task_name == "language":
+        _refuse_columns({role: name for role, name in columns.items() if role != "text" or data is None})
+        evaluate_language(folder, data, columns.get("text"), as_json)
+        return
+    if task_name == "forecast":
         _refuse_columns(columns)
         evaluate_forecast(folder, data, as_json)
         return

@@ -3,9 +3,10 @@
 from gruvy.tasks.classify import Classify
 from gruvy.tasks.contract import Modality, Task
 from gruvy.tasks.forecast import Forecast
+from gruvy.tasks.language import Language
 from gruvy.tasks.regress import Regress
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Classify, Regress, Forecast)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Classify, Regress, Forecast, Language)}
 MODALITIES: dict[str, Modality] = {m.KIND: m for task in TASKS.values() for m in task.modalities}
 
 __all__ = ["MODALITIES", "TASKS", "Task"]

@@ -12,8 +12,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
@@ -29,6 +30,24 @@ from gruvy.tasks.recipes import Recipe
 _CALM = "use a recipe with a smaller learning rate, or another cell"
 
 
+class Batched(Protocol):
+    """What a network is trained or validated on: `len` is that of the data, `lengths` of its sequences, in steps."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def lengths(self) -> np.ndarray: ...
+
+    def batches(self, batch_size: int, seed: int | None = None, epoch: int = 0, most: int = 0) -> Any:
+        """Batches for the network, with `targets` along whose first axis the loss is a mean; they have a `len`.
+
+        Args:
+            seed: of the order, with `epoch`; None to validate.
+            most: batches an epoch; 0 for all.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Rows:
     """Encoded inputs with their targets, in batches.
@@ -42,9 +61,18 @@ class Rows:
     targets: Any
     collate: Callable[[Any, Any], dict[str, Any]]
 
+    def __len__(self) -> int:
+        return len(self.encoded)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Steps of each row."""
+        found: np.ndarray = self.encoded.lengths
+        return found
+
     def batches(self, batch_size: int, seed: int | None = None, epoch: int = 0, most: int = 0) -> Batches:
         """(At most `most`) batches, shuffled by `seed` and `epoch`; in order of length without a seed."""
-        buckets = LengthBuckets(self.encoded.lengths, batch_size, seed)
+        buckets = LengthBuckets(self.lengths, batch_size, seed)
         buckets.set_epoch(epoch)
         return Batches(self, buckets, min(most, len(buckets)) if most else len(buckets))
 
@@ -68,22 +96,22 @@ class Batches:
 class Steps(LightningModule):
     """Trains a network: `network(batch) -> outputs`, `loss(outputs, targets)`."""
 
-    def __init__(self, network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], train: Rows,
-                 validation: Rows | None, recipe: Recipe, seed: int, seconds: float | None):  # fmt: skip
+    def __init__(self, network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], train: Batched,
+                 validation: Batched | None, recipe: Recipe, seed: int, seconds: float | None):  # fmt: skip
         super().__init__()
         self.network, self.loss = network, loss
         self.rows, self.validation_rows, self.recipe, self.seed, self.seconds = train, validation, recipe, seed, seconds
-        self.batch_size = recipe.batch_for(len(train.encoded))
-        self.total_steps = recipe.epochs(train.encoded.lengths) * recipe.batches(len(train.encoded))
+        self.batch_size = recipe.batch_for(len(train))
+        self.total_steps = recipe.epochs(train.lengths) * recipe.batches(len(train))
         self.began = time.monotonic()
         self.history: list[dict[str, float]] = []
         self._losses: list[Tensor] = []
 
-    def train_dataloader(self) -> Batches:
+    def train_dataloader(self) -> Any:
         """A new shuffle each epoch."""
         return self.rows.batches(self.batch_size, self.seed, self.current_epoch, self.recipe.epoch_steps)
 
-    def val_dataloader(self) -> Batches | list:
+    def val_dataloader(self) -> Any:
         """The validation rows in order of length."""
         return [] if self.validation_rows is None else self.validation_rows.batches(2 * self.batch_size)
 
@@ -234,7 +262,7 @@ class _WholeFiles(TorchCheckpointIO):
             partial.unlink(missing_ok=True)
 
 
-def fit(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], train: Rows, validation: Rows | None,
+def fit(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], train: Batched, validation: Batched | None,
         recipe: Recipe, *, folder: Path, seed: int, seconds: float | None, console: Console,
         ) -> list[dict[str, float]]:  # fmt: skip
     """Train `network` and leave the best validated weights in it; the last ones where there is no validation.
@@ -261,7 +289,7 @@ def fit(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], train: Row
         callbacks.insert(0, EMAWeightAveraging(decay=recipe.averaging))
     _silence_lightning()
     trainer = Trainer(
-        accelerator="auto", devices=1, max_epochs=recipe.epochs(train.encoded.lengths), callbacks=callbacks,
+        accelerator="auto", devices=1, max_epochs=recipe.epochs(train.lengths), callbacks=callbacks,
         plugins=[_WholeFiles()], gradient_clip_val=recipe.clip, logger=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0, reload_dataloaders_every_n_epochs=1,
         limit_val_batches=0 if validation is None else None, default_root_dir=folder,

@@ -9,21 +9,21 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from gruvy import artefact
-from gruvy.training.loop import Rows
+from gruvy.training.loop import Batched
 from gruvy.training.request import Outcome, Request
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A network to train, and the rows it learns from and is validated on.
+    """A network to train, and what it learns from and is validated on.
 
     Attributes:
         validation: None where there are no rows to spare: the last weights are kept then.
     """
 
     network: nn.Module
-    train: Rows
-    validation: Rows | None
+    train: Batched
+    validation: Batched | None
 
 
 class Study(Protocol):

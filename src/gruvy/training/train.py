@@ -21,13 +21,14 @@ from gruvy.training.examples import ExampleStudy
 from gruvy.training.folded import FoldedStudy
 from gruvy.training.folder import check_free, place, training_folder
 from gruvy.training.forecasting import ForecastStudy
+from gruvy.training.language import LanguageStudy
 from gruvy.training.loop import fit
 from gruvy.training.request import Outcome, Request
 from gruvy.training.study import Study
 
 _JUDGING = 0.2  # share of the time limit kept for judging
 _STUDIES: Mapping[str, Callable[[Request], Study]] = {
-    "examples": ExampleStudy, "folded": FoldedStudy, "forecast": ForecastStudy,
+    "examples": ExampleStudy, "folded": FoldedStudy, "forecast": ForecastStudy, "language": LanguageStudy,
 }  # fmt: skip
 
 

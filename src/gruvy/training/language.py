@@ -1,0 +1,231 @@
+"""Trainings of language models: one text after another, in order."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gruvy import artefact
+from gruvy.data.prose import Prose, ProseInputs, Stream, read_prose
+from gruvy.errors import BadInput
+from gruvy.models.cache import fit_cache
+from gruvy.models.kneser_ney import choose_order
+from gruvy.models.language import Carrying
+from gruvy.models.sampling import Sampling
+from gruvy.tasks import prose as modality
+from gruvy.tasks.language import Language
+from gruvy.tasks.recipes import LanguageRecipe
+from gruvy.tasks.recipes import recipe as named_recipe
+from gruvy.training import report
+from gruvy.training.request import Outcome, Request
+from gruvy.training.source import digest
+from gruvy.training.study import Fit
+
+PARTS = ("train", "validation", "test")
+_FEWEST = 50  # tokens of a part
+_BLOCK = 100  # tokens whose mean is one observation of the comparison
+_SAMPLE = 60  # tokens written for the model card
+_MOST_COMPARED = 2_000_000  # tokens of training text the baseline counts
+
+
+class LanguageStudy:
+    """See `gruvy.training.study.Study`."""
+
+    kind = modality.KIND
+
+    def __init__(self, request: Request):
+        self.request, settings = request, _with_defaults(request)
+        if request.data is None:
+            raise BadInput("gruvy train language needs a text; give --data FILE (UTF-8), or a table and --text COLUMN")
+        self.task = Language.fit(settings)
+        recipe = named_recipe(self.kind, request.recipe)
+        assert isinstance(recipe, LanguageRecipe)
+        self.recipe = recipe.of_characters() if self.task.unit == "char" else recipe
+        if settings["vocabulary"] is not None:
+            self.recipe = replace(self.recipe, vocabulary_size=settings["vocabulary"])
+        self.column = request.columns.get("text")
+        paths = {"train": request.data, "validation": settings["valid"], "test": settings["test"]}
+        self.files = {part: Path(path) for part, path in paths.items() if path is not None}
+        self.parts, self.shares = self._read(settings["split"])
+        self.cache = settings["cache"]
+        self.data = {
+            "columns": {"text": self.column} if self.column else {}, "package": None, "split": self.shares,
+            "drop_empty": request.drop_empty,
+            "files": {part: {"path": str(p.resolve()), "sha256": digest(p)} for part, p in self.files.items()},
+        }  # fmt: skip
+        characters = sum(part.characters for part in self.parts.values())
+        self.size = f"{self.files['train'].name}, {characters} characters"
+        self.introduction = self._introduction()
+
+    @property
+    def judged(self) -> str:
+        """The part the model is judged on: the test part, or that of the validation where there is none."""
+        return "test" if "test" in self.parts else "validation"
+
+    @property
+    def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """The task's."""
+        return self.task.loss
+
+    def learn(self) -> None:
+        """See `Study`."""
+        self.inputs = ProseInputs.fit(self.parts["train"].texts, self.task.unit, self.recipe.vocabulary_size)
+        if len(self.inputs.vocabulary) < self.recipe.sampled:
+            self.recipe = replace(self.recipe, samples=0)
+        self.ids = {name: self.inputs(part.texts) for name, part in self.parts.items()}
+        for name, ids in self.ids.items():
+            if len(ids) < _FEWEST:
+                raise BadInput(
+                    f"the {name} part has {len(ids)} tokens; expected at least {_FEWEST}: give more text, or a larger "
+                    "share of it with --split"
+                )
+
+    def build(self) -> Any:
+        """See `Study`."""
+        return modality.build_model(self.inputs, 1, self.recipe, self.request.cell, self.request.engine)
+
+    def fits(self, model: Any) -> list[Fit]:
+        """See `Study`."""
+        train, validation = (Stream(self.ids[name], self.recipe.window) for name in ("train", "validation"))
+        return [Fit(Carrying(model.network), train, validation)]
+
+    def finish(self, trained: artefact.Trained) -> None:
+        """Fit the cache, where one is asked for, on the validation part."""
+        if self.cache:
+            found, hidden = modality.log_likelihoods(trained.model.network, self.ids["validation"], hidden=True)
+            targets = torch.from_numpy(self.ids["validation"]).long()
+            trained.task = replace(self.task, cache=fit_cache(hidden, targets, found, self.cache))
+
+    def judge(self, trained: artefact.Trained) -> Outcome:
+        """Measure the model beside a smoothed n-gram model, on the test part."""
+        ids, part = self.ids[self.judged], self.parts[self.judged]
+        began = time.monotonic()
+        found = scored(trained, ids)
+        speed = len(ids) / (time.monotonic() - began)
+        ngrams = choose_order(
+            self.ids["train"][-_MOST_COMPARED:],
+            self.ids["validation"][:_MOST_COMPARED],
+            len(self.inputs.vocabulary),
+            self.recipe.orders,
+        )
+        baseline = f"{ngrams.order}-grams (Kneser-Ney)"
+        found[baseline] = ngrams.log_probabilities(ids)
+        figures = {name: figures_of(trained.task, values, part) for name, values in found.items()}
+        bootstrap = report.paired_bootstrap(_blocks(found["model"]), _blocks(found[baseline]), self.request.seed)
+        text = "".join(
+            modality.generate(
+                trained, "", _SAMPLE * (4 if self.task.unit == "char" else 1), Sampling(0.8), self.request.seed
+            )
+        )
+        chosen = "" if self.judged == "test" else ", which also chose the epoch that is kept"
+        of = f"blocks of {_BLOCK} tokens"
+        printed = [
+            f"{self.judged} part: {len(ids)} tokens, {part.characters} characters{chosen}",
+            *unknown(self.inputs, ids), report.table(figures), report.comparison(self.task.score, bootstrap, of),
+            f"scored at {speed:,.0f} tokens a second", f"written by the model (temperature 0.8):\n{text}",
+        ]  # fmt: skip
+        measured = {
+            "task": self.task.name, "n": len(ids), "part": self.judged, "metrics": figures["model"],
+            "baseline": figures[baseline], "best_baseline": baseline, "bootstrap": bootstrap,
+            "tokens_a_second": {"scoring": round(speed)}, "figures": figures,
+        }  # fmt: skip
+        split = {
+            "parts": {
+                name: {"tokens": len(self.ids[name]), "characters": p.characters} for name, p in self.parts.items()
+            }
+        }
+        return Outcome("\n\n".join(printed), measured, {"split.json": json.dumps(split)})
+
+    def _read(self, shares: tuple[float, ...]) -> tuple[dict[str, Prose], tuple[float, ...]]:
+        parts = {
+            name: read_prose(path, self.column, self.request.drop_empty) for name, path in self.files.items()
+        }  # fmt: skip
+        if "validation" in parts:
+            return parts, ()
+        if "test" in parts:
+            shares = (shares[0], 1 - shares[0])
+        return {**parts, **cut(parts["train"], shares)}, shares
+
+    def _introduction(self) -> str:
+        lines = [note for part in self.parts.values() for note in part.notes]
+        parts = ", ".join(f"{part.characters:,} characters {_FOR[name]}" for name, part in self.parts.items())
+        return "\n".join([f"{self.request.data}: {parts}; tokens are {_TOKENS[self.task.unit]}", *lines])
+
+
+_FOR = {"train": "to train on", "validation": "to validate", "test": "to test"}
+_TOKENS = {"word": "words, as they stand between spaces", "bpe": "pieces of words (bytes)", "char": "characters"}
+
+
+def scored(trained: artefact.Trained, ids: np.ndarray) -> dict[str, np.ndarray]:
+    """Log-likelihoods of a stream, of the model and of the model with its cache, where there is one."""
+    cache = trained.task.cache
+    found, hidden = modality.log_likelihoods(trained.model.network, ids, hidden=cache is not None)
+    scores = {"model": found.double().numpy()}
+    if cache is not None:
+        targets = torch.from_numpy(ids).long()
+        scores[f"model with a cache of {cache.size}"] = cache.log_probabilities(hidden, targets, found).double().numpy()
+    return scores
+
+
+def figures_of(task: Language, found: np.ndarray, part: Prose) -> dict[str, float]:
+    """The task's metrics of a text."""
+    return task.metrics(found, part.characters, modality.words(part.texts))
+
+
+def unknown(inputs: ProseInputs, ids: np.ndarray) -> list[str]:
+    """What to say of tokens that training never had."""
+    count = inputs.unknown(ids)
+    return (
+        [f"{count} of {len(ids)} tokens were never seen in training; they are scored as one unknown token"]
+        if count
+        else []
+    )
+
+
+def cut(prose: Prose, shares: Sequence[float]) -> dict[str, Prose]:
+    """Parts that follow one another: of the lines of one text, or of several texts.
+
+    Args:
+        shares: of training and validation, and of testing where there are three.
+
+    Raises:
+        BadInput: shares that are none, or a text of too few lines.
+    """
+    fine = len(shares) in (2, 3) and all(0 < share < 1 for share in shares) and sum(shares) <= 1 + 1e-9
+    if not fine:
+        raise BadInput(
+            f"--split {' '.join(f'{s:g}' for s in shares)}: expected two or three shares that sum to at most 1, of "
+            "training, validation and test, such as 0.9 0.05 0.05"
+        )
+    whole, joined = (prose.texts, False) if len(prose.texts) > 1 else (prose.texts[0].splitlines(keepends=True), True)
+    if joined and len(whole) < 10 * len(shares):  # few lines: cut between characters
+        whole = list(prose.texts[0])
+    sizes = np.cumsum([len(text) for text in whole])
+    bounds = [0, *(int(np.searchsorted(sizes, share * sizes[-1], side="right")) for share in np.cumsum(shares))]
+    bounds[-1] = len(whole) if abs(sum(shares) - 1) < 1e-9 else bounds[-1]
+    parts = {}
+    for name, first, stop in zip(PARTS, bounds[:-1], bounds[1:], strict=False):
+        chosen = whole[first:stop]
+        if not any(text.strip() for text in chosen):
+            raise BadInput(f"the {name} part of the text is empty; give more text, or larger shares with --split")
+        parts[name] = Prose(["".join(chosen)] if joined else chosen, prose.notes if name == "train" else [])
+    return parts
+
+
+def _blocks(found: np.ndarray) -> np.ndarray:
+    """Mean log-likelihoods of stretches of a stream."""
+    count = max(1, len(found) // _BLOCK)
+    return np.array([part.mean() for part in np.array_split(found, count)])
+
+
+def _with_defaults(request: Request) -> dict[str, Any]:
+    given: Mapping[str, Any] = {k: v for k, v in request.settings.items() if v not in (None, ())}
+    return {**{name: setting.default for name, setting in Language.settings.items()}, **given}
