@@ -2,12 +2,13 @@
 
     config.json         task, targets, recipe, the cell's graph, columns, data, seed
     model.safetensors   the weights
-    tokenizer.json      how texts become tokens, or
+    tokenizer.json      how texts become tokens (target_tokenizer.json where targets have tokens of their own), or
     inputs.json         how series become numbers
     split.json          which rows were trained on, validated on and tested on
     metrics.json        what was measured, for every branch and the baseline
     training.png        the training curve
     forecast.png        forecasts, intervals and what came, where it forecasts
+    attention.png       what translations attended to
     residuals.png       predictions and residuals, where it gives numbers
     README.md           the model card
     hashes.json         the SHA-256 of every file above
@@ -28,8 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
-from safetensors.torch import save as serialise
+from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -46,7 +46,7 @@ FORMAT = 1
 CONFIG, _WEIGHTS, _HASHES = "config.json", "model.safetensors", "hashes.json"
 FILES = (
     CONFIG, _WEIGHTS, _HASHES, "tokenizer.json", "inputs.json", "split.json", "metrics.json", "training.png",
-    "forecast.png", "residuals.png", "README.md",
+    "forecast.png", "residuals.png", "target_tokenizer.json", "attention.png", "README.md",
 )  # fmt: skip
 _DOCUMENTS = {
     "split.json",
@@ -54,6 +54,7 @@ _DOCUMENTS = {
     "training.png",
     "forecast.png",
     "residuals.png",
+    "attention.png",
     "README.md",
 }  # a model predicts without them
 UNFINISHED = ".gruvy-training"  # the folder of a training under way, within the artefact
@@ -146,7 +147,7 @@ class Trained:
             "target": self.task.to_json(), "recipe": asdict(self.recipe), "cell": self.cell.to_json(),
             "engine": self.engine, **self.about,
         }  # fmt: skip
-        (folder / _WEIGHTS).write_bytes(serialise({k: v.contiguous() for k, v in self.model.state_dict().items()}))
+        save_model(self.model, str(folder / _WEIGHTS))
         self.inputs.save(folder)
         for name, content in documents.items():
             (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
@@ -181,7 +182,7 @@ def load(folder: str | Path) -> Trained:
         cell, engine = Cell.from_json(config["cell"]), config["engine"]
         inputs = modality.load_inputs(folder, recipe)
         model = modality.build_model(inputs, task.output_size, recipe, cell, engine)
-        model.load_state_dict(load_file(folder / _WEIGHTS))
+        load_model(model, folder / _WEIGHTS)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OSError, SafetensorError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(f"{folder} is damaged ({type(error).__name__}: {reason}); train the model again") from None

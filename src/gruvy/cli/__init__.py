@@ -62,6 +62,14 @@ def generate(context: typer.Context) -> None:
 
 
 @app.command(context_settings=_FORWARDED)
+def chat(context: typer.Context) -> None:
+    """Talk with a model that learned pairs of questions and answers."""
+    from gruvy.cli.translation import run_chat
+
+    run_chat(context.obj[1:])
+
+
+@app.command(context_settings=_FORWARDED)
 def stream(context: typer.Context) -> None:
     """Read rows one by one and print an answer after each."""
     from gruvy.cli.stream import run_stream

@@ -15,13 +15,14 @@ from gruvy.cli.forecast import evaluate_forecast
 from gruvy.cli.language import evaluate_language
 from gruvy.cli.options import column_options, dispatch, many_columns, new_app, repeated, with_options
 from gruvy.cli.series import series_examples, series_inputs
+from gruvy.cli.translation import evaluate_translation, lines_to_translate
 from gruvy.data.tables import read_table
 from gruvy.errors import BadInput
 from gruvy.training.report import table
 from gruvy.training.source import Examples, Source, read_examples, source_for
 
 _FILE: dict[str, tuple[Any, Any, str]] = {
-    "data": (str | None, None, "CSV, TSV, JSONL or Parquet"),
+    "data": (str | None, None, "CSV, TSV, JSONL or Parquet; text, where it learned from text"),
     "drop_empty": (bool, False, "leave out rows with an empty cell"),
     "json": (bool, False, "print JSON"),
 }
@@ -32,12 +33,14 @@ _Inputs = Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="
 def run_evaluate(arguments: list[str]) -> None:
     """Run `gruvy evaluate` with `arguments`."""
 
-    def command(folder: str, data: str | None, drop_empty: bool, json: bool, **columns: str | None) -> None:
-        evaluate(folder, data, columns, drop_empty, json)
+    def command(folder: str, data: list[str] | None, drop_empty: bool, json: bool, **columns: str | None) -> None:
+        evaluate(folder, data or [], columns, drop_empty, json)
 
     app = new_app("Judge a model on its own test rows, or on a file.")
-    app.command()(with_options(command, {**column_options(), **_FILE}, positional={"folder": _Directory}))
-    dispatch(app, repeated(arguments, many_columns()), "evaluate")
+    files = {"data": (list[str] | None, None, f"{_FILE['data'][2]}, and then the targets for translate")}
+    options = {**column_options(), **_FILE, **files}
+    app.command()(with_options(command, options, positional={"folder": _Directory}))
+    dispatch(app, repeated(arguments, many_columns() | {"data"}), "evaluate")
 
 
 def run_predict(arguments: list[str]) -> None:
@@ -54,9 +57,18 @@ def run_predict(arguments: list[str]) -> None:
     dispatch(app, repeated(arguments, many_columns()), "predict")
 
 
-def evaluate(folder: str, data: str | None, columns: Mapping[str, str | None], drop_empty: bool, as_json: bool) -> None:
-    """Print the metrics of a model on `data`, or on the test rows of the data it was trained from."""
+def evaluate(
+    folder: str, files: Sequence[str], columns: Mapping[str, str | None], drop_empty: bool, as_json: bool
+) -> None:
+    """Print the metrics of a model on a file, or on the test rows of the data it was trained from."""
     task_name = artefact.read_config(Path(folder)).get("task")
+    if task_name == "translate":
+        named = {role: name for role, name in columns.items() if name}
+        evaluate_translation(folder, files, named, drop_empty, as_json)
+        return
+    if len(files) > 1:
+        raise BadInput(f"--data names {len(files)} files; a {task_name} model is judged on one")
+    data = files[0] if files else None
     if task_name == "language":
         _refuse_columns({role: name for role, name in columns.items() if role != "text" or data is None})
         evaluate_language(folder, data, columns.get("text"), as_json)
@@ -115,10 +127,13 @@ def predict(
     trained = artefact.load(folder)
     if trained.task.study == "forecast":
         raise BadInput(f"{folder} holds a model that forecasts; ask it with gruvy forecast {folder}")
+    tables = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
     if trained.kind == "series":
         inputs: Any = series_inputs(trained, data, columns, given)
+    elif data is not None and trained.kind == "pairs" and not data.lower().removesuffix(".gz").endswith(tables):
+        inputs = lines_to_translate(data)
     elif data is not None:
-        role = next(role for role in trained.about["data"]["columns"] if role != trained.task.target)
+        role = _role(trained)
         name = _named(columns, trained)[role]
         kinds: dict[str, Any] = {name: trained.task.columns[role].kind}
         inputs = read_table(data, kinds, drop_empty=drop_empty).columns[name]
@@ -127,6 +142,13 @@ def predict(
         inputs = list(given) or _lines(drop_empty)
     for prediction in trained.predict(inputs):
         print(artefact.to_json(prediction) if as_json else _plain(prediction))
+
+
+def _role(trained: artefact.Trained) -> str:
+    """The role of the column that is predicted from."""
+    left_out = {getattr(trained.task, "target", "target"), "conversation"}
+    known: list[str] = [role for role in trained.about["data"]["columns"] if role not in left_out]
+    return known[0] if known else next(role for role in trained.task.columns if role not in left_out)
 
 
 def _refuse_columns(columns: Mapping[str, str | None]) -> None:

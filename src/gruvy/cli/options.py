@@ -26,7 +26,7 @@ def with_options(function: Callable, options: Options, *, positional: Mapping[st
 
 def column_options() -> Options:
     """`--text`, `--label`, ...: every role of every task, for commands that learn the task from a model."""
-    tasks = [task for task in TASKS.values() if task.study == "examples"]
+    tasks = [task for task in TASKS.values() if task.study != "forecast"]
     roles = {role: column for task in tasks for role, column in task.columns.items()}
     return {
         role: (list[str] | None if column.many else str | None, None, f"{column.help} [as in the training]")

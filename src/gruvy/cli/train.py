@@ -18,7 +18,7 @@ from gruvy.tasks.contract import Column, Setting
 from gruvy.tasks.recipes import RECIPES
 
 _COMMON: dict[str, tuple[Any, Any, str]] = {
-    "data": (str | None, None, "CSV, TSV, JSONL or Parquet"),
+    "data": (list[str] | None, None, "CSV, TSV, JSONL or Parquet; files of text for language and translate"),
     "out": (str, ..., "directory for the model"),
     "cell": (str, "gru", "a name of `gruvy cells`, or FILE.py:FUNCTION"),
     "engine": (str, "auto", "which engine runs the cell"),
@@ -44,7 +44,7 @@ def run(arguments: list[str]) -> None:
 
 def _many(task: type[Task]) -> set[str]:
     options: dict[str, Column | Setting] = {**task.columns, **task.settings}
-    return {name for name, option in options.items() if option.many}
+    return {"data", *(name for name, option in options.items() if option.many)}
 
 
 def _command(task: type[Task]) -> Any:
@@ -83,8 +83,9 @@ def _train(task: type[Task], given: dict[str, Any]) -> None:
         from gruvy.training.request import Request
         from gruvy.training.train import train  # Lightning takes seconds
 
+    first, *more = given["data"] or [None]
     request = Request(
-        task=task.name, out=Path(given["out"]), cell=cell, data=given["data"],
+        task=task.name, out=Path(given["out"]), cell=cell, data=first, more_data=tuple(more),
         columns={role: _value(given[role], column) for role, column in task.columns.items()},
         settings={name: _value(given[name], setting) for name, setting in task.settings.items()},
         seed=given["seed"], engine=given["engine"], recipe=given["recipe"], max_minutes=given["max_minutes"],

@@ -99,7 +99,8 @@ class TextInputs:
     @cached_property
     def by_character(self) -> bool:
         """Whether the tokens are single characters."""
-        return all(len(token) == 1 for token in self.tokenizer.get_vocab() if token not in _SPECIAL)
+        special = {token.content for token in self.tokenizer.get_added_tokens_decoder().values()}
+        return all(len(token) == 1 for token in self.tokenizer.get_vocab() if token not in special)
 
     @property
     def vocabulary_size(self) -> int:

@@ -36,10 +36,19 @@ class Vocabulary:
     def fit(cls, texts: Iterable[str], unit: str, size: int) -> Vocabulary:
         """Learn at most `size` tokens; of words and characters the most frequent, the rest is unknown.
 
+        Words seen once are unknown too, so that there is something to learn about unknown words, unless the texts
+        have `<unk>` for them already.
+
         Raises:
             BadInput: there is nothing to learn from, or fewer than two tokens.
         """
-        tokenizer, trainer = _untrained(unit, size)
+        if unit == "word":
+            texts = list(texts)
+            prepared = any(_SPECIAL[UNKNOWN] in text.split() for text in texts)
+            tokenizer, trainer = _untrained(unit, size, min_frequency=1 if prepared else 2)
+            texts = (" ".join(word for word in text.split() if word != _SPECIAL[UNKNOWN]) for text in texts)
+        else:
+            tokenizer, trainer = _untrained(unit, size)
         tokenizer.train_from_iterator(texts, trainer)
         if len(tokenizer.get_vocab()) < len(_SPECIAL) + 2 + (_EVERY_BYTE if unit == "bpe" else 0):
             raise BadInput(f"the training texts have fewer than two different {_NAMES[unit]}s; give more text")
@@ -55,6 +64,10 @@ class Vocabulary:
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         """The text of ids: words with spaces between them, an end as a line break, the unknown token as `<unk>`."""
         return "".join(self.written(int(i) for i in ids))
+
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        """Each token as it reads on its own."""
+        return ["<end>" if i == END else self.decode([i]) for i in ids]
 
     def written(self, ids: Iterable[int], after_word: bool = False) -> Iterator[str]:
         """The text of ids in pieces, as the ids come; bytes that make no whole character wait for the rest of it.
@@ -94,7 +107,7 @@ class Vocabulary:
 _NAMES = {"word": "word", "bpe": "piece", "char": "character"}
 
 
-def _untrained(unit: str, size: int) -> tuple[Tokenizer, trainers.Trainer]:
+def _untrained(unit: str, size: int, min_frequency: int = 1) -> tuple[Tokenizer, trainers.Trainer]:
     special = list(_SPECIAL)
     if unit == "bpe":
         tokenizer = Tokenizer(models.BPE())
@@ -110,5 +123,7 @@ def _untrained(unit: str, size: int) -> tuple[Tokenizer, trainers.Trainer]:
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     else:
         tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
-    trainer = trainers.WordLevelTrainer(vocab_size=size, min_frequency=0, special_tokens=special, show_progress=False)
+    trainer = trainers.WordLevelTrainer(
+        vocab_size=size, min_frequency=min_frequency, special_tokens=special, show_progress=False
+    )  # fmt: skip
     return tokenizer, trainer

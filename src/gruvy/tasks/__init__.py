@@ -5,8 +5,9 @@ from gruvy.tasks.contract import Modality, Task
 from gruvy.tasks.forecast import Forecast
 from gruvy.tasks.language import Language
 from gruvy.tasks.regress import Regress
+from gruvy.tasks.translate import Translate
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Classify, Regress, Forecast, Language)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Classify, Regress, Forecast, Language, Translate)}
 MODALITIES: dict[str, Modality] = {m.KIND: m for task in TASKS.values() for m in task.modalities}
 
 __all__ = ["MODALITIES", "TASKS", "Task"]

@@ -45,6 +45,7 @@ class Classify:
     target: ClassVar[str] = "label"
     settings: ClassVar[Mapping[str, Setting]] = {
         "class_weights": Setting(bool, False, "weigh labels by the inverse of their frequency"),
+        "pretrain": text.PRETRAIN,
         **SERIES_SETTINGS,
     }
     default_data: ClassVar[DefaultData | None] = DefaultData(

@@ -163,7 +163,7 @@ class LanguageRecipe(Recipe):
     """The hyper-parameters of a language model; `batch_size` counts the parts of the text that are read side by side.
 
     Attributes:
-        vocabulary_size: tokens at most.
+        vocabulary_size: pieces at most; words: at most, where tokens are words.
         window: steps that gradients go back through.
         embedding_size, hidden_size, num_layers, embedding_dropout, input_dropout, layer_dropout, output_dropout,
         weight_dropout: see `gruvy.models.language.LanguageNetwork`.
@@ -181,6 +181,7 @@ class LanguageRecipe(Recipe):
     epoch_steps: int = 1000
     averaging: float = 0.998
     vocabulary_size: int = 10_000
+    words: int = 50_000
     window: int = 40
     embedding_size: int = 512
     hidden_size: int = 512
@@ -225,6 +226,44 @@ class LanguageRecipe(Recipe):
         )
 
 
+@dataclass(frozen=True)
+class TranslationRecipe(Recipe):
+    """The hyper-parameters of a translation model.
+
+    Attributes:
+        vocabulary_size: tokens at most, of each vocabulary; max_tokens: of a source or target that are read.
+        encoder, attention, embedding_size, hidden_size, num_layers, word_dropout, locked_dropout, dropout, smoothing:
+        see `gruvy.models.translation.translation_model`.
+        piece_dropout: see `gruvy.data.pairs.PairInputs.dropout`.
+        pairs: training pairs aimed at; the epochs follow.
+    """
+
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 0.01
+    warm_up: float = 0.05
+    max_epochs: int = 100
+    patience: int = 8
+    averaging: float = 0.998
+    epoch_steps: int = 2000
+    vocabulary_size: int = 8000
+    max_tokens: int = 250
+    encoder: str = "gru"
+    attention: str = "additive"
+    embedding_size: int = 256
+    hidden_size: int = 512
+    num_layers: int = 1
+    word_dropout: float = 0.0
+    locked_dropout: float = 0.3
+    dropout: float = 0.4
+    smoothing: float = 0.1
+    piece_dropout: float = 0.1
+    pairs: int = 1_000_000
+
+    def epochs(self, lengths: np.ndarray) -> int:
+        """Epochs for training pairs of `lengths`, in tokens."""
+        return self._bounded(self.pairs / (self.batches(len(lengths)) * self.batch_for(len(lengths))))
+
+
 RECIPES: dict[str, dict[str, Recipe]] = {
     "text": {
         "default": TextRecipe(),
@@ -239,6 +278,12 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     "prose": {
         "default": LanguageRecipe(),
         "small": LanguageRecipe(embedding_size=128, hidden_size=128, num_layers=1, tokens=3_000_000, max_epochs=12),
+    },
+    "pairs": {
+        "default": TranslationRecipe(),
+        "small": TranslationRecipe(
+            embedding_size=96, hidden_size=128, vocabulary_size=4000, dropout=0.2, locked_dropout=0.1, pairs=300_000
+        ),
     },
     "panel": {
         "default": ForecastRecipe(),

@@ -43,6 +43,7 @@ class Regress:
     target: ClassVar[str] = "target"
     settings: ClassVar[Mapping[str, Setting]] = {
         "per_step": Setting(bool, False, "learn a number for each step of a series"),
+        "pretrain": text.PRETRAIN,
         **SERIES_SETTINGS,
     }
     default_data: ClassVar[DefaultData | None] = None

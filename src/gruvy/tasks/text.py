@@ -12,12 +12,13 @@ from gruvy.cells import Cell
 from gruvy.data.splits import duplicate_groups
 from gruvy.data.text import TextInputs
 from gruvy.models.text import TextModel, text_model
-from gruvy.tasks.contract import Column
+from gruvy.tasks.contract import Column, Setting
 from gruvy.tasks.examples import predict_examples
 from gruvy.tasks.recipes import TextRecipe
 
 KIND = "text"
 SEQUENCE = Column("text", None, "column with sequences of symbols (DNA, proteins), instead of texts", optional=True)
+PRETRAIN = Setting(str, None, "start from the encoder of a language model: its directory")
 COMMAND = 'gruvy predict DIR "..."'
 PYTHON = 'gruvy.load("DIR").predict("a text")'
 WHAT = "texts"

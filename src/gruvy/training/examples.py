@@ -13,9 +13,11 @@ from gruvy import artefact
 from gruvy.data.splits import Split, split_rows
 from gruvy.tasks import TASKS
 from gruvy.tasks.contract import ExampleTask
+from gruvy.tasks.recipes import TextRecipe
 from gruvy.tasks.recipes import recipe as named_recipe
 from gruvy.training.judging import judge_examples
 from gruvy.training.loop import Rows
+from gruvy.training.pretrained import Pretrained
 from gruvy.training.request import Outcome, Request
 from gruvy.training.source import Examples, read_examples, source_for
 from gruvy.training.study import Fit
@@ -32,6 +34,10 @@ class ExampleStudy:
         self.modality: Any = task.modalities[0]
         self.kind = self.modality.KIND
         self.recipe = named_recipe(self.kind, request.recipe)
+        self.pretrained: Pretrained | None = None
+        if request.settings.get("pretrain"):
+            self.pretrained = Pretrained(request.settings["pretrain"], request.cell)
+            self.recipe = self.pretrained.recipe(cast(TextRecipe, self.recipe))
         source = source_for(task, request.data, request.columns, request.drop_empty)
         self.examples = read_examples(task, source)
         self.split = self._split()
@@ -49,7 +55,10 @@ class ExampleStudy:
 
     def learn(self) -> None:
         """See `Study`."""
-        self.inputs = self.modality.fit_inputs(self.parts["train"].inputs, self.recipe)
+        if self.pretrained:
+            self.inputs = self.pretrained.inputs(cast(TextRecipe, self.recipe))
+        else:
+            self.inputs = self.modality.fit_inputs(self.parts["train"].inputs, self.recipe)
         self.encoded = {name: self.inputs(part.inputs) for name, part in self.parts.items()}
 
     def build(self) -> Any:
@@ -58,6 +67,8 @@ class ExampleStudy:
         model = self.modality.build_model(self.inputs, size, self.recipe, request.cell, request.engine)
         labelled = {name: (self.encoded[name], self.targets[name]) for name in ("train", "validation")}
         model.prepare(labelled["train"], labelled["validation"], self.loss, request.seed)
+        if self.pretrained:
+            self.pretrained.start(model.network)
         return model
 
     def fits(self, model: Any) -> list[Fit]:

@@ -44,7 +44,7 @@ class ForecastStudy:
 
     def __init__(self, request: Request, columns: Mapping[str, Any] | None = None):
         """Read the file that is asked for, or `columns` by name."""
-        self.request, settings = request, _with_defaults(request)
+        self.request, settings = request, request.filled(Forecast.settings)
         if request.data is None and columns is None:
             raise BadInput("gruvy train forecast needs data; give --data FILE (CSV, TSV, JSONL or Parquet)")
         horizon, window = settings["horizon"], settings["input"]
@@ -233,11 +233,6 @@ def _words(weights: dict[str, float]) -> str:
 
 def _rows(windows: Windows) -> Rows:
     return Rows(windows, windows, PanelInputs.collate)
-
-
-def _with_defaults(request: Request) -> dict[str, Any]:
-    given = {name: value for name, value in request.settings.items() if value not in (None, ())}
-    return {**{name: setting.default for name, setting in Forecast.settings.items()}, **given}
 
 
 def _roles(request: Request) -> Roles:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,15 +42,16 @@ class LanguageStudy:
     kind = modality.KIND
 
     def __init__(self, request: Request):
-        self.request, settings = request, _with_defaults(request)
+        self.request, settings = request, request.filled(Language.settings)
         if request.data is None:
             raise BadInput("gruvy train language needs a text; give --data FILE (UTF-8), or a table and --text COLUMN")
         self.task = Language.fit(settings)
         recipe = named_recipe(self.kind, request.recipe)
         assert isinstance(recipe, LanguageRecipe)
         self.recipe = recipe.of_characters() if self.task.unit == "char" else recipe
-        if settings["vocabulary"] is not None:
-            self.recipe = replace(self.recipe, vocabulary_size=settings["vocabulary"])
+        size = settings["vocabulary"] or (self.recipe.words if self.task.unit == "word" else None)
+        if size is not None:
+            self.recipe = replace(self.recipe, vocabulary_size=size)
         self.column = request.columns.get("text")
         paths = {"train": request.data, "validation": settings["valid"], "test": settings["test"]}
         self.files = {part: Path(path) for part, path in paths.items() if path is not None}
@@ -224,8 +225,3 @@ def _blocks(found: np.ndarray) -> np.ndarray:
     """Mean log-likelihoods of stretches of a stream."""
     count = max(1, len(found) // _BLOCK)
     return np.array([part.mean() for part in np.array_split(found, count)])
-
-
-def _with_defaults(request: Request) -> dict[str, Any]:
-    given: Mapping[str, Any] = {k: v for k, v in request.settings.items() if v not in (None, ())}
-    return {**{name: setting.default for name, setting in Language.settings.items()}, **given}

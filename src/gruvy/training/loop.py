@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
 from lightning.pytorch.plugins import TorchCheckpointIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -286,7 +286,7 @@ def fit(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], train: Bat
     if validation is not None:
         callbacks += [EarlyStopping("validation_loss", patience=recipe.patience), best]
     if recipe.averaging:
-        callbacks.insert(0, EMAWeightAveraging(decay=recipe.averaging))
+        callbacks.insert(0, WeightAveraging(avg_fn=_averaging(recipe.averaging)))
     _silence_lightning()
     trainer = Trainer(
         accelerator="auto", devices=1, max_epochs=recipe.epochs(train.lengths), callbacks=callbacks,
@@ -309,6 +309,15 @@ def fit(network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], train: Bat
     state = torch.load(folder / kept, map_location="cpu", weights_only=True)["state_dict"]
     steps.cpu().load_state_dict(state)
     return steps.history
+
+
+def _averaging(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """The running mean of weights: short at first, so that the initial weights are soon forgotten."""
+
+    def average(mean: Tensor, weight: Tensor, steps: Tensor | int) -> Tensor:
+        return mean + (1 - min(decay, (1 + float(steps)) / (10 + float(steps)))) * (weight - mean)
+
+    return average
 
 
 def _readable(checkpoint: Path, console: Console) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -90,3 +91,25 @@ def _stamps(windows: Windows, series: Any, origin: int) -> np.ndarray:
     if series.stamps.dtype.kind != "M" or places[0] < 0 or places[-1] >= len(series.stamps):
         return steps
     return series.stamps[places]
+
+
+def attention_picture(attended: Sequence[Mapping[str, Any]]) -> bytes:
+    """How much each target token attended to each source token, as `gruvy.tasks.pairs.attended` gives it, as PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shown = [one for one in attended if one["target"]]
+    columns = min(2, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(7 * columns, 5.5 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    for place, one in enumerate(shown):
+        axes = figure.add_subplot(rows, columns, place + 1)
+        axes.imshow(one["weights"], cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        axes.set_xticks(range(len(one["source"])), one["source"], rotation=60, ha="right", fontsize=8)
+        axes.set_yticks(range(len(one["target"])), one["target"], fontsize=8)
+        axes.set(xlabel="read", ylabel="written")
+    figure.suptitle("Attention: how much each written token looked at each token it read")
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=110, format="png")
+    return picture.getvalue()

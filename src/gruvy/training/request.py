@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gruvy.cells import Cell
+from gruvy.tasks.contract import Setting
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Request:
     Attributes:
         task: by name; columns: column names by role (a tuple where there may be several), None for the task's default.
         settings: the task's own, by name; those that are not given have their defaults.
-        data: a file, or None for the task's default data.
+        data: a file, or None for the task's default data; more_data: the files beside it, where a task reads several.
         out: the artefact's directory.
         max_minutes: for the whole training, judging included; None for no limit.
         overwrite: replace a model that is already there.
@@ -28,6 +29,7 @@ class Request:
     out: Path
     cell: Cell
     data: str | None = None
+    more_data: tuple[str, ...] = ()
     columns: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
@@ -37,6 +39,11 @@ class Request:
     overwrite: bool = False
     drop_empty: bool = False
     command: str = ""
+
+    def filled(self, settings: Mapping[str, Setting]) -> dict[str, Any]:
+        """The task's settings, with its defaults where the user gave none."""
+        given = {name: value for name, value in self.settings.items() if value not in (None, ())}
+        return {**{name: setting.default for name, setting in settings.items()}, **given}
 
 
 @dataclass(frozen=True)

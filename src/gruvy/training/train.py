@@ -25,10 +25,12 @@ from gruvy.training.language import LanguageStudy
 from gruvy.training.loop import fit
 from gruvy.training.request import Outcome, Request
 from gruvy.training.study import Study
+from gruvy.training.translating import TranslationStudy
 
 _JUDGING = 0.2  # share of the time limit kept for judging
 _STUDIES: Mapping[str, Callable[[Request], Study]] = {
     "examples": ExampleStudy, "folded": FoldedStudy, "forecast": ForecastStudy, "language": LanguageStudy,
+    "translate": TranslationStudy,
 }  # fmt: skip
 
 
@@ -90,8 +92,8 @@ def _kind(request: Request) -> str:
             if TASKS[request.task].study == "examples" and given:
                 raise BadInput(f"--{option.replace('_', '-')} is for series; give --series too")
         return TASKS[request.task].study
-    for other in ("text", "sequence"):
-        if request.columns.get(other):
+    for other in ("text", "sequence", "pretrain"):
+        if {**request.settings, **request.columns}.get(other):
             raise BadInput(f"--{other} and --series are both given; give one of them")
     return "folded"
 
@@ -103,6 +105,8 @@ def _check(request: Request) -> None:
         raise BadInput(f"--max-minutes is {request.max_minutes:g}; expected a number above 0")
     if not 0 <= request.seed < 2**32:
         raise BadInput(f"--seed is {request.seed}; expected a whole number from 0 to {2**32 - 1}")
+    if request.more_data and TASKS[request.task].study != "translate":
+        raise BadInput(f"--data names {1 + len(request.more_data)} files; gruvy train {request.task} reads one")
     settings = TASKS[request.task].settings
     for name, value in request.settings.items():
         choices = settings[name].choices
@@ -145,7 +149,7 @@ def _fit(study: Study, model: Any, folder: Path, console: Console, clock: float)
 
 
 def _say_model(console: Console, request: Request, model: Any, seconds: float) -> None:
-    count = sum(p.numel() for p in model.network.parameters())
+    count = sum(p.numel() for p in getattr(model, "network", model).parameters())
     console.print(f"cell {request.cell.name}, {count:,} parameters in the recurrent network; ready in {seconds:.0f} s")
     layer = next((m for m in model.modules() if hasattr(m, "explain")), None)
     if layer is not None:
@@ -158,6 +162,8 @@ def _say_model(console: Console, request: Request, model: Any, seconds: float) -
 
 def _given(request: Request) -> dict[str, Any]:
     """The settings that differ from their defaults."""
+    if request.more_data and TASKS[request.task].study != "translate":
+        raise BadInput(f"--data names {1 + len(request.more_data)} files; gruvy train {request.task} reads one")
     settings = TASKS[request.task].settings
     plain: tuple[Any, ...] = (None, (), [])
     return {k: v for k, v in request.settings.items() if v not in plain and v != settings[k].default}

@@ -1,0 +1,321 @@
+"""Pairs of texts, a source and its target: read from parallel files or a table, and as token ids in batches."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gruvy.data.batches import LengthBuckets, pad
+from gruvy.data.cuts import RandomCuts
+from gruvy.data.tables import named_rows, naming, read_table
+from gruvy.data.text import PADDING, TokenIds
+from gruvy.data.vocabulary import END, Vocabulary
+from gruvy.errors import BadInput
+
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Texts and what they become.
+
+    Attributes:
+        sources, targets: of the same length.
+        notes: what was changed or left out in reading them, in words.
+    """
+
+    sources: list[str]
+    targets: list[str]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def take(self, rows: np.ndarray) -> Pairs:
+        """The pairs at `rows`."""
+        return Pairs([self.sources[i] for i in rows], [self.targets[i] for i in rows], self.notes)
+
+
+def read_pairs(paths: Sequence[str | Path], columns: Sequence[str] | None = None, drop_empty: bool = False) -> Pairs:
+    """Read pairs from two files with a text a line, or from two columns of one table.
+
+    Control characters other than tabs become spaces, and a note says how many.
+
+    Args:
+        paths: source and target in UTF-8 (or that as .gz), line by line; or one table as `read_table` takes it.
+        columns: of the table, source and target.
+        drop_empty: leave pairs out where a side holds nothing but white space.
+
+    Raises:
+        BadInput: files of unequal length, an empty side, or whatever else cannot be read.
+    """
+    if columns is None:
+        if len(paths) != 2:
+            raise BadInput(f"{len(paths)} file(s) came; give two, source and target, or one table and its columns")
+        sources, targets = (read_lines(Path(path)) for path in paths)
+        if len(sources) != len(targets):
+            raise BadInput(
+                f"{paths[0]} has {len(sources):,} lines and {paths[1]} has {len(targets):,}; expected as many in both, "
+                "the translation of each line in the same line"
+            )
+        sources, targets, dropped = _filled(sources, targets, paths, drop_empty)
+    else:
+        if len(paths) != 1 or len(set(columns)) != 2:
+            raise BadInput(
+                f"{len(paths)} file(s) and the columns {', '.join(columns)} came; give one table and two of its "
+                "columns, source and target"
+            )
+        table = read_table(paths[0], dict.fromkeys(columns, "text"), drop_empty=drop_empty)
+        sources, targets = (list(table.columns[name]) for name in columns)
+        dropped = table.dropped
+    notes = [f"{dropped:,} pair(s) with an empty side were left out"] if dropped else []
+    cleaned = [_without_control(text) for text in itertools.chain(sources, targets)]
+    if found := sum(count for _, count in cleaned):
+        notes.append(f"{found:,} control character(s) became spaces")
+    texts = [text for text, _ in cleaned]
+    return Pairs(texts[: len(sources)], texts[len(sources) :], tuple(notes))
+
+
+def in_context(pairs: Pairs, count: int, conversations: Sequence[str] | None, turn: str) -> Pairs:
+    """Pairs whose sources begin with up to `count` earlier pairs of the same conversation.
+
+    Args:
+        conversations: the name of each pair's; None for one conversation.
+        turn: what stands between texts.
+    """
+    if not count:
+        return pairs
+    before: dict[str, list[str]] = {}
+    sources = []
+    for i in range(len(pairs)):
+        turns = before.setdefault(conversations[i] if conversations is not None else "", [])
+        sources.append(turn.join([*turns[-2 * count :], pairs.sources[i]]))
+        turns += [pairs.sources[i], pairs.targets[i]]
+    return Pairs(sources, pairs.targets, pairs.notes)
+
+
+def read_lines(path: Path) -> list[str]:
+    """A file of text in UTF-8 (or that as .gz), a text a line.
+
+    What else Unicode calls a line break stays in its line, because files are aligned by newlines.
+    """
+    with naming(path):
+        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as stream:
+            lines = stream.read().removesuffix(b"\n").split(b"\n")
+        texts = []
+        for number, line in enumerate(lines, 1):
+            try:
+                texts.append(line.removesuffix(b"\r").decode("utf-8-sig" if number == 1 else "utf-8"))
+            except UnicodeDecodeError as error:
+                place = f"byte 0x{line[error.start]:02x} at place {error.start + 1}"
+                raise BadInput(f"line {number} is not UTF-8 ({place}); save the file as UTF-8") from None
+        if texts == [""]:
+            raise BadInput("the file is empty; expected a text a line")
+        return texts
+
+
+def _filled(
+    sources: list[str], targets: list[str], paths: Sequence[str | Path], drop_empty: bool
+) -> tuple[list[str], list[str], int]:
+    """The pairs that have two sides, and how many have not."""
+    empty = [np.array([not text.strip() for text in side]) for side in (sources, targets)]
+    if not drop_empty:
+        for path, holes in zip(paths, empty, strict=True):
+            if holes.any():
+                found = named_rows(np.flatnonzero(holes) + 1).replace("row", "line")
+                raise BadInput(f"{path}: empty {found}; write the missing text, or pass --drop-empty")
+    kept = np.flatnonzero(~(empty[0] | empty[1]))
+    if not len(kept):
+        raise BadInput(f"{' and '.join(map(str, paths))}: every pair has an empty side; give at least some texts")
+    return [sources[i] for i in kept], [targets[i] for i in kept], len(sources) - len(kept)
+
+
+def _without_control(text: str) -> tuple[str, int]:
+    return _CONTROL.subn(" ", text)
+
+
+# As token ids
+
+
+@dataclass(frozen=True)
+class EncodedPairs:
+    """Token ids of pairs, each text with its end."""
+
+    sources: TokenIds
+    targets: TokenIds
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each pair, both sides together."""
+        return self.sources.lengths + self.targets.lengths
+
+
+class LongSource(UserWarning):
+    """A text is longer than is read."""
+
+    def __init__(self, tokens: int, most: int):
+        super().__init__(f"a text has {tokens:,} tokens; the first {most:,} are read: split it into sentences")
+
+
+class PairInputs:
+    """Turns pairs of texts into token ids and batches.
+
+    Args:
+        source, target: the vocabularies; one and the same when shared.
+        max_tokens: how much of a text is read.
+    """
+
+    FILE, SOURCE, TARGET = "inputs.json", "tokenizer.json", "target_tokenizer.json"
+
+    def __init__(self, source: Vocabulary, target: Vocabulary, max_tokens: int):
+        self.source, self.target, self.max_tokens = source, target, max_tokens
+
+    @classmethod
+    def fit(cls, pairs: Pairs, unit: str, size: int, shared: bool, max_tokens: int) -> PairInputs:
+        """Learn one vocabulary of both sides, or one of each.
+
+        Args:
+            unit: see `Vocabulary`; size: of each vocabulary.
+        """
+        if shared:
+            both = Vocabulary.fit([*pairs.sources, *pairs.targets], unit, size)
+            return cls(both, both, max_tokens)
+        return cls(Vocabulary.fit(pairs.sources, unit, size), Vocabulary.fit(pairs.targets, unit, size), max_tokens)
+
+    @property
+    def shared(self) -> bool:
+        """Whether both sides have one vocabulary."""
+        return self.source is self.target
+
+    def __call__(self, pairs: Pairs) -> EncodedPairs:
+        """Ids of both sides, each text at most `max_tokens` and its end."""
+        sources, targets = self.source.encode(pairs.sources), self.target.encode(pairs.targets)
+        return EncodedPairs(self.with_ends(sources), self.with_ends(targets))
+
+    def encode(self, texts: Sequence[str]) -> TokenIds:
+        """Ids of texts to translate; what is past `max_tokens` is left out with a warning.
+
+        Raises:
+            BadInput: something is not a text.
+        """
+        for i, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise BadInput(f"text {i + 1} is a {type(text).__name__}; expected a str")
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise BadInput(f"text {i + 1} of {len(texts)} is not valid Unicode; give it as UTF-8") from None
+        tokens = self.source.encode([_without_control(text)[0] for text in texts])
+        for length in tokens.lengths[tokens.lengths > self.max_tokens]:
+            warnings.warn(LongSource(length, self.max_tokens), stacklevel=2)
+        return self.with_ends(tokens)
+
+    def with_ends(self, tokens: TokenIds) -> TokenIds:
+        """At most `max_tokens` of each text, and its end."""
+        return TokenIds.join([np.append(tokens[i][: self.max_tokens], END) for i in range(len(tokens))])
+
+    def collate(self, encoded: EncodedPairs, rows: Sequence[int] | np.ndarray) -> dict[str, Any]:
+        """A batch as `gruvy.models.translation.TranslationModel` reads it."""
+        source, source_lengths = pad([encoded.sources[i] for i in rows], PADDING)
+        ended = [encoded.targets[i] for i in rows]
+        target, target_lengths = pad([np.insert(ids[:-1], 0, END) for ids in ended], PADDING)
+        arrays = {
+            "source": source, "source_lengths": source_lengths, "target": target, "target_lengths": target_lengths,
+            "targets": np.concatenate(ended).astype(np.int64),
+        }  # fmt: skip
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+    def save(self, folder: Path) -> None:
+        """Write `tokenizer.json`, `target_tokenizer.json` where there are two, and `inputs.json`."""
+        self.source.save(folder / self.SOURCE)
+        if not self.shared:
+            self.target.save(folder / self.TARGET)
+        settings = {"unit": self.source.unit, "shared": self.shared, "max_tokens": self.max_tokens}
+        (folder / self.FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> PairInputs:
+        """Read what `save` wrote.
+
+        Raises:
+            BadInput: a file is not what it should be.
+        """
+        try:
+            settings = json.loads((folder / cls.FILE).read_text(encoding="utf-8"))
+            unit, shared, max_tokens = settings["unit"], settings["shared"], settings["max_tokens"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadInput(f"{folder / cls.FILE} cannot be read ({error}); train the model again") from None
+        source = Vocabulary.load(folder / cls.SOURCE, unit)
+        return cls(source, source if shared else Vocabulary.load(folder / cls.TARGET, unit), max_tokens)
+
+
+@dataclass(frozen=True)
+class TrainingPairs:
+    """Pairs in batches, cut into tokens anew each epoch where they are byte pairs.
+
+    Attributes:
+        dropout: of merges, see `RandomCuts`; 0 for the same tokens in all epochs.
+    """
+
+    inputs: PairInputs
+    pairs: Pairs
+    dropout: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    @cached_property
+    def encoded(self) -> EncodedPairs:
+        """Without dropout."""
+        return self.inputs(self.pairs)
+
+    @cached_property
+    def _cuts(self) -> tuple[RandomCuts, RandomCuts]:
+        source, target = self.inputs.source.tokenizer, self.inputs.target.tokenizer
+        return RandomCuts(source, self.pairs.sources), RandomCuts(target, self.pairs.targets)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each pair, without dropout."""
+        return self.encoded.lengths
+
+    def batches(self, batch_size: int, seed: int | None = None, epoch: int = 0, most: int = 0) -> PairBatches:
+        """(At most `most`) batches, shuffled and cut by `seed` and `epoch`; in order of length without a seed."""
+        encoded = self.encoded
+        if seed is not None and self.dropout and self.inputs.source.unit == "bpe":
+            rng = np.random.default_rng((seed, epoch))
+            encoded = EncodedPairs(*(self.inputs.with_ends(cuts(self.dropout, rng)) for cuts in self._cuts))
+        buckets = LengthBuckets(encoded.lengths, batch_size, seed)
+        buckets.set_epoch(epoch)
+        return PairBatches(self.inputs, encoded, buckets, min(most, len(buckets)) if most else len(buckets))
+
+
+@dataclass(frozen=True)
+class PairBatches:
+    """See `TrainingPairs.batches`."""
+
+    inputs: PairInputs
+    encoded: EncodedPairs
+    buckets: LengthBuckets
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for rows in itertools.islice(self.buckets, self.count):
+            yield self.inputs.collate(self.encoded, rows)
