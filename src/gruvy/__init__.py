@@ -8,9 +8,19 @@ __version__ = "0.1.0"
 # Imported when first used, so that the language and the command line start without torch.
 _LAZY = {
     "Forecaster": "gruvy.estimators", "GRU": "gruvy.layers", "Recurrent": "gruvy.layers",
-    "SequenceClassifier": "gruvy.estimators", "SequenceRegressor": "gruvy.estimators", "load": "gruvy.artefact",
+    "SequenceClassifier": "gruvy.estimators", "SequenceRegressor": "gruvy.estimators",
+    "TextGenerator": "gruvy.estimators", "Translator": "gruvy.estimators", "load": "gruvy.artefact",
 }  # fmt: skip
-__all__ = ["GRU", "Forecaster", "Recurrent", "SequenceClassifier", "SequenceRegressor", "load"]
+__all__ = [
+    "GRU",
+    "Forecaster",
+    "Recurrent",
+    "SequenceClassifier",
+    "SequenceRegressor",
+    "TextGenerator",
+    "Translator",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

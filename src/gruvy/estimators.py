@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,12 +16,15 @@ from sklearn.utils.validation import check_is_fitted
 from gruvy.artefact import Trained
 from gruvy.cells.lookup import find_cell
 from gruvy.data.labelled.series import SeriesTable
+from gruvy.data.pairs import cleaned
 from gruvy.errors import BadInput
 from gruvy.training.folded import FoldedStudy
 from gruvy.training.forecasting import ForecastStudy
-from gruvy.training.request import Request
+from gruvy.training.language import LanguageStudy
+from gruvy.training.request import Request, check_choices
 from gruvy.training.study import Study
 from gruvy.training.train import fitted, settled
+from gruvy.training.translating import TranslationStudy
 
 
 class _Sequences(BaseEstimator):
@@ -155,6 +158,113 @@ class Forecaster(BaseEstimator):
         """The next steps: a row a series, target and step, after the columns given, or after those of the training."""
         check_is_fitted(self, "trained_")
         return self.trained_.predict(X)
+
+
+class TextGenerator(BaseEstimator):
+    """A language model: what comes next in a text.
+
+    Args:
+        unit: `"word"`, `"bpe"` or `"char"`; vocabulary: tokens at most.
+        cache, split: settings of `gruvy train language`.
+        cell, recipe, engine, seed, max_minutes, quiet: as for `SequenceClassifier`.
+
+    Attributes:
+        trained_: the `gruvy.artefact.Trained` model.
+    """
+
+    def __init__(
+        self, unit: str = "bpe", vocabulary: int | None = None, cache: int = 0,
+        split: Sequence[float] = (0.9, 0.05, 0.05), cell: str = "gru", recipe: str = "default", engine: str = "auto",
+        seed: int = 0, max_minutes: float | None = None, quiet: bool = True,
+    ):  # fmt: skip
+        self.unit, self.vocabulary, self.cache, self.split = unit, vocabulary, cache, split
+        self.cell, self.recipe, self.engine, self.seed = cell, recipe, engine, seed
+        self.max_minutes, self.quiet = max_minutes, quiet
+
+    def fit(self, X: str | Sequence[str], y: None = None) -> Self:
+        """Learn from a text, or from several."""
+        settings = {"unit": self.unit, "vocabulary": self.vocabulary, "cache": self.cache, "split": tuple(self.split)}
+        self.trained_ = _trained(LanguageStudy(_request("language", self, settings), _texts(X)), self.quiet)
+        return self
+
+    def generate(self, prompt: str = "", length: int = 100, **sampling: Any) -> str:
+        """What comes after a prompt, `length` tokens; `sampling` as for `gruvy.artefact.Trained.generate`."""
+        check_is_fitted(self, "trained_")
+        return "".join(self.trained_.generate(prompt, length, **sampling))
+
+    def predict(self, X: Sequence[str]) -> list[dict[str, Any]]:
+        """How probable each text is: tokens, perplexity, bits a character."""
+        check_is_fitted(self, "trained_")
+        found: list[dict[str, Any]] = self.trained_.predict(_texts(X))
+        return found
+
+    def score(self, X: str | Sequence[str], y: None = None) -> float:
+        """Log-likelihood a token in nats, over all texts: higher is better."""
+        said = self.predict(_texts(X))
+        return float(-sum(one["nll"] * one["tokens"] for one in said) / sum(one["tokens"] for one in said))
+
+
+class Translator(BaseEstimator):
+    """What a text becomes: its translation, or the answer to it.
+
+    Args:
+        unit, vocabulary, vocabularies, encoder, attention, beam, length_penalty, context, split: settings of
+            `gruvy train translate`.
+        cell, recipe, engine, seed, max_minutes, quiet: as for `SequenceClassifier`.
+
+    Attributes:
+        trained_: the `gruvy.artefact.Trained` model.
+    """
+
+    def __init__(
+        self, unit: str = "bpe", vocabulary: int | None = None, vocabularies: str = "shared",
+        encoder: str | None = None, attention: str | None = None, beam: int = 5, length_penalty: float = 1.0,
+        context: int = 0, split: Sequence[float] = (0.9, 0.05, 0.05), cell: str = "gru", recipe: str = "default",
+        engine: str = "auto", seed: int = 0, max_minutes: float | None = None, quiet: bool = True,
+    ):  # fmt: skip
+        self.unit, self.vocabulary, self.vocabularies = unit, vocabulary, vocabularies
+        self.encoder, self.attention, self.beam, self.length_penalty = encoder, attention, beam, length_penalty
+        self.context, self.split = context, split
+        self.cell, self.recipe, self.engine, self.seed = cell, recipe, engine, seed
+        self.max_minutes, self.quiet = max_minutes, quiet
+
+    def fit(self, X: Sequence[str], y: Sequence[str]) -> Self:
+        """Learn from sources and their targets."""
+        sources, targets = _texts(X), _texts(y)
+        if len(sources) != len(targets):
+            raise BadInput(f"there are {len(sources)} sources and {len(targets)} targets; give one for each")
+        names = ("unit", "vocabulary", "vocabularies", "encoder", "attention", "beam", "length_penalty", "context")
+        settings = {name: getattr(self, name) for name in names} | {"split": tuple(self.split)}
+        pairs = cleaned(sources, targets)
+        self.trained_ = _trained(TranslationStudy(_request("translate", self, settings), pairs), self.quiet)
+        return self
+
+    def predict(self, X: Sequence[str]) -> list[str]:
+        """Translations."""
+        check_is_fitted(self, "trained_")
+        return [said["translation"] for said in self.trained_.predict(_texts(X))]
+
+    def score(self, X: Sequence[str], y: Sequence[str]) -> float:
+        """BLEU, by sacrebleu."""
+        figures: dict[str, float] = self.trained_.task.metrics(self.predict(X), _texts(y))
+        return figures["bleu"]
+
+
+def _request(task: str, estimator: Any, settings: Mapping[str, Any]) -> Request:
+    check_choices(task, settings)
+    return Request(
+        task, Path(), find_cell(estimator.cell), settings=settings, seed=estimator.seed, engine=estimator.engine,
+        recipe=estimator.recipe, max_minutes=estimator.max_minutes,
+    )  # fmt: skip
+
+
+def _texts(X: Any) -> list[str]:
+    """A text, or several, as a list."""
+    texts = [X] if isinstance(X, str) else list(X) if isinstance(X, Iterable) else []
+    wrong = next((one for one in texts if not isinstance(one, str)), None)
+    if not texts or wrong is not None:
+        raise BadInput(f"texts were given as {X!r:.60}; give a list of str")
+    return texts
 
 
 def _trained(study: Study, quiet: bool) -> Trained:

@@ -13,9 +13,11 @@ import typer
 from gruvy import artefact
 from gruvy.cli.forecast import evaluate_forecast
 from gruvy.cli.language import evaluate_language
-from gruvy.cli.options import column_options, dispatch, many_columns, new_app, repeated, with_options
+from gruvy.cli.options import column_options, dispatch, many_columns, new_app, refuse_columns, repeated, with_options
 from gruvy.cli.series import series_examples, series_inputs
-from gruvy.cli.translation import evaluate_translation, lines_to_translate
+from gruvy.cli.translation import evaluate_translation
+from gruvy.data.pairs import read_lines
+from gruvy.data.prose import is_table
 from gruvy.data.tables import read_table
 from gruvy.errors import BadInput
 from gruvy.training.report import table
@@ -61,28 +63,32 @@ def evaluate(
     folder: str, files: Sequence[str], columns: Mapping[str, str | None], drop_empty: bool, as_json: bool
 ) -> None:
     """Print the metrics of a model on a file, or on the test rows of the data it was trained from."""
-    task_name = artefact.read_config(Path(folder)).get("task")
-    if task_name == "translate":
-        named = {role: name for role, name in columns.items() if name}
+    task = artefact.read_config(Path(folder)).get("task")
+    named = {role: name for role, name in columns.items() if name}
+    if task == "translate":
         evaluate_translation(folder, files, named, drop_empty, as_json)
         return
     if len(files) > 1:
-        raise BadInput(f"--data names {len(files)} files; a {task_name} model is judged on one")
+        raise BadInput(f"--data names {len(files)} files; a {task} model is judged on one")
     data = files[0] if files else None
-    if task_name == "language":
-        _refuse_columns({role: name for role, name in columns.items() if role != "text" or data is None})
-        evaluate_language(folder, data, columns.get("text"), as_json)
-        return
-    if task_name == "forecast":
-        _refuse_columns(columns)
+    if task == "language":
+        evaluate_language(folder, data, named, drop_empty, as_json)
+    elif task == "forecast":
+        refuse_columns(columns)
         evaluate_forecast(folder, data, as_json)
-        return
+    else:
+        _evaluate_examples(folder, data, columns, drop_empty, as_json)
+
+
+def _evaluate_examples(
+    folder: str, data: str | None, columns: Mapping[str, str | None], drop_empty: bool, as_json: bool
+) -> None:
     trained = artefact.load(folder)
     task = trained.task
     if trained.kind == "series":
         examples: Any = series_examples(trained, Path(folder), data, columns)
     elif data is None:
-        _refuse_columns(columns)
+        refuse_columns(columns)
         examples = _test_rows(trained, Path(folder))
     else:
         rename = trained.about["data"]["rename"]
@@ -127,18 +133,19 @@ def predict(
     trained = artefact.load(folder)
     if trained.task.study == "forecast":
         raise BadInput(f"{folder} holds a model that forecasts; ask it with gruvy forecast {folder}")
-    tables = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
     if trained.kind == "series":
         inputs: Any = series_inputs(trained, data, columns, given)
-    elif data is not None and trained.kind == "pairs" and not data.lower().removesuffix(".gz").endswith(tables):
-        inputs = lines_to_translate(data)
+    elif data is not None and trained.kind in ("pairs", "prose") and not is_table(data):
+        inputs = read_lines(Path(data))
     elif data is not None:
         role = _role(trained)
-        name = _named(columns, trained)[role]
+        name = _named(columns, trained).get(role) or ""
+        if not name:
+            raise BadInput(f"{data} is a table; which column holds the texts? give --{role} COLUMN")
         kinds: dict[str, Any] = {name: trained.task.columns[role].kind}
         inputs = read_table(data, kinds, drop_empty=drop_empty).columns[name]
     else:
-        _refuse_columns(columns)
+        refuse_columns(columns)
         inputs = list(given) or _lines(drop_empty)
     for prediction in trained.predict(inputs):
         print(artefact.to_json(prediction) if as_json else _plain(prediction))
@@ -149,12 +156,6 @@ def _role(trained: artefact.Trained) -> str:
     left_out = {getattr(trained.task, "target", "target"), "conversation"}
     known: list[str] = [role for role in trained.about["data"]["columns"] if role not in left_out]
     return known[0] if known else next(role for role in trained.task.columns if role not in left_out)
-
-
-def _refuse_columns(columns: Mapping[str, str | None]) -> None:
-    for role, name in columns.items():
-        if name:
-            raise BadInput(f"--{role} names a column, and there is no file; give --data FILE with it")
 
 
 def _lines(drop_empty: bool) -> list[str]:
@@ -183,8 +184,13 @@ def _written(value: Any) -> str:
 
 def _named(columns: Mapping[str, str | None], trained: artefact.Trained) -> dict[str, str]:
     """Column names by role: those of the training, but for those the user gave."""
+    known = {**dict.fromkeys(_own_roles(trained)), **trained.about["data"]["columns"]}
     for role, name in columns.items():
-        if name and role not in trained.about["data"]["columns"]:
-            read = ", --".join(trained.about["data"]["columns"])
-            raise BadInput(f"--{role} has no place here; this {trained.task.name} model reads --{read}")
-    return {role: columns.get(role) or name for role, name in trained.about["data"]["columns"].items()}
+        if name and role not in known:
+            raise BadInput(f"--{role} has no place here; this {trained.task.name} model reads --{', --'.join(known)}")
+    return {role: columns.get(role) or name or "" for role, name in known.items()}
+
+
+def _own_roles(trained: artefact.Trained) -> list[str]:
+    """The roles of a model that may have learned from plain text."""
+    return list(trained.task.columns) if trained.kind in ("pairs", "prose") else []

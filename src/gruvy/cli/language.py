@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +11,8 @@ import typer
 
 from gruvy import artefact
 from gruvy.artefact import Trained, to_json
-from gruvy.cli.options import dispatch, new_app
-from gruvy.data.prose import Prose, read_prose
+from gruvy.cli.options import dispatch, new_app, refuse_columns
+from gruvy.data.prose import Prose, is_table, read_prose
 from gruvy.errors import BadInput
 from gruvy.models.sampling import Sampling
 from gruvy.tasks import prose
@@ -60,11 +61,21 @@ def generate(folder: str, prompt: str, length: int, sampling: Sampling, seed: in
     print()
 
 
-def evaluate_language(folder: str, data: str | None, column: str | None, as_json: bool) -> None:
+def evaluate_language(
+    folder: str, data: str | None, columns: Mapping[str, str], drop_empty: bool, as_json: bool
+) -> None:
     """Print the perplexity of a language model on a file, or on the part of its text it was judged on."""
     trained = artefact.load(folder)
     about = trained.about["data"]
-    part = _training_part(trained) if data is None else read_prose(data, column, about["drop_empty"])
+    if data is None:
+        refuse_columns(columns)
+        part = _training_part(trained)
+    else:
+        strange = [role for role in columns if role != "text"]
+        if strange:
+            raise BadInput(f"--{strange[0]} has no place here; a language model reads --text")
+        column = columns.get("text") or (about["columns"].get("text") if is_table(data) else None)
+        part = read_prose(data, column, drop_empty)
     ids = trained.inputs(part.texts)
     figures = {name: figures_of(trained.task, found, part) for name, found in scored(trained, ids).items()}
     baseline = figures_of(trained.task, trained.inputs.frequencies(ids), part)

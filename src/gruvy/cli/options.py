@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gruvy.errors import BadInput
 from gruvy.tasks import TASKS
 
 Options = Mapping[str, tuple[Any, Any, str]]  # name -> type, default (... where it is required), help
@@ -37,6 +38,13 @@ def column_options() -> Options:
 def many_columns() -> set[str]:
     """The roles of `column_options` that several columns may have."""
     return {role for task in TASKS.values() for role, column in task.columns.items() if column.many}
+
+
+def refuse_columns(columns: Mapping[str, str | None]) -> None:
+    """Refuse the names of columns where there is no file."""
+    for role, name in columns.items():
+        if name:
+            raise BadInput(f"--{role} names a column, and there is no file; give --data FILE with it")
 
 
 def repeated(arguments: list[str], many: Collection[str]) -> list[str]:

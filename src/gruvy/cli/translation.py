@@ -12,8 +12,8 @@ from rich.console import Console
 
 from gruvy import artefact
 from gruvy.artefact import Trained, to_json
-from gruvy.cli.options import dispatch, new_app
-from gruvy.data.pairs import Pairs, in_context, read_lines
+from gruvy.cli.options import dispatch, new_app, refuse_columns
+from gruvy.data.pairs import Pairs, in_context
 from gruvy.errors import BadInput
 from gruvy.tasks.pairs import TURN, Conversation
 from gruvy.training.report import table
@@ -60,8 +60,8 @@ def evaluate_translation(
 ) -> None:
     """Print BLEU and chrF of a model on parallel files or a table, or on the part it was judged on."""
     trained = translator(folder)
-    if columns and not files:
-        raise BadInput(f"--{next(iter(columns))} names a column, and there is no file; give --data FILE with it")
+    if not files:
+        refuse_columns(columns)
     part = _pairs(trained, files, columns, drop_empty) if files else _own_pairs(trained)
     part = thinned(part)
     _, measured = judge_pairs(trained, part)
@@ -71,11 +71,6 @@ def evaluate_translation(
         return
     shown = table({"model": measured["metrics"], f"baseline: {COPY}": baseline})
     print("\n\n".join([f"{len(part)} pairs", *part.notes, shown, "\n".join(trained.task.signatures())]))
-
-
-def lines_to_translate(data: str) -> list[str]:
-    """The lines of a file of text, empty ones too: they stay in their place."""
-    return read_lines(Path(data))
 
 
 def translator(folder: str) -> Trained:

@@ -80,11 +80,15 @@ def read_pairs(paths: Sequence[str | Path], columns: Sequence[str] | None = None
         sources, targets = (list(table.columns[name]) for name in columns)
         dropped = table.dropped
     notes = [f"{dropped:,} pair(s) with an empty side were left out"] if dropped else []
-    cleaned = [_without_control(text) for text in itertools.chain(sources, targets)]
-    if found := sum(count for _, count in cleaned):
-        notes.append(f"{found:,} control character(s) became spaces")
-    texts = [text for text, _ in cleaned]
-    return Pairs(texts[: len(sources)], texts[len(sources) :], tuple(notes))
+    return cleaned(sources, targets, notes)
+
+
+def cleaned(sources: Sequence[str], targets: Sequence[str], notes: Sequence[str] = ()) -> Pairs:
+    """Pairs without control characters, and a note that says how many there were."""
+    texts, counts = zip(*map(_without_control, itertools.chain(sources, targets)), strict=True)
+    if found := sum(counts):
+        notes = [*notes, f"{found:,} control character(s) became spaces"]
+    return Pairs(list(texts[: len(sources)]), list(texts[len(sources) :]), tuple(notes))
 
 
 def in_context(pairs: Pairs, count: int, conversations: Sequence[str] | None, turn: str) -> Pairs:

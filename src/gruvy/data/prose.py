@@ -42,6 +42,11 @@ class Prose:
         return sum(map(len, self.texts))
 
 
+def is_table(path: str | Path) -> bool:
+    """Whether a file is a table by its name."""
+    return Path(path).name.lower().removesuffix(".gz").endswith(_TABLES)
+
+
 def read_prose(path: str | Path, column: str | None = None, drop_empty: bool = False) -> Prose:
     """Read a file of text (UTF-8, also .gz), or the texts of one column of a table.
 
@@ -51,7 +56,7 @@ def read_prose(path: str | Path, column: str | None = None, drop_empty: bool = F
         BadInput: the file cannot be read, is not text, or holds none.
     """
     path = Path(path)
-    tabular = path.name.lower().removesuffix(".gz").endswith(_TABLES)
+    tabular = is_table(path)
     if tabular and column is None:
         raise BadInput(f"{path} is a table; which column holds the texts? give --text COLUMN")
     if column is not None:
@@ -163,7 +168,7 @@ class ProseInputs:
 
 
 def _pieces(text: str, unit: str) -> Iterator[str]:
-    """The lines of a text; long ones in pieces, where that changes no token."""
+    """The lines of a text; those without words in pieces of at most 10,000 characters."""
     for line in text.splitlines() if unit == "word" else text.splitlines(keepends=True):
         if unit == "word" or len(line) <= _PIECE:
             yield line

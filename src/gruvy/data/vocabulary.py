@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from tokenizers.decoders import DecodeStream
 
 from gruvy.data.text import PADDING, UNKNOWN, TokenIds
 from gruvy.errors import BadInput
@@ -40,8 +40,11 @@ class Vocabulary:
         have `<unk>` for them already.
 
         Raises:
-            BadInput: there is nothing to learn from, or fewer than two tokens.
+            BadInput: the size has no place for two tokens, or the texts have fewer.
         """
+        least = len(_SPECIAL) + 2 + (_EVERY_BYTE if unit == "bpe" else 0)
+        if size < least:
+            raise BadInput(f"a vocabulary of {size} {_NAMES[unit]}s is too small; expected at least {least}")
         if unit == "word":
             texts = list(texts)
             prepared = any(_SPECIAL[UNKNOWN] in text.split() for text in texts)
@@ -50,8 +53,9 @@ class Vocabulary:
         else:
             tokenizer, trainer = _untrained(unit, size)
         tokenizer.train_from_iterator(texts, trainer)
-        if len(tokenizer.get_vocab()) < len(_SPECIAL) + 2 + (_EVERY_BYTE if unit == "bpe" else 0):
-            raise BadInput(f"the training texts have fewer than two different {_NAMES[unit]}s; give more text")
+        if len(tokenizer.get_vocab()) < least:
+            twice = " that stand there twice" if unit == "word" else ""
+            raise BadInput(f"the training texts have fewer than two different {_NAMES[unit]}s{twice}; give more text")
         return cls(tokenizer, unit)
 
     def __len__(self) -> int:
@@ -75,17 +79,18 @@ class Vocabulary:
         Args:
             after_word: the text goes on after a word, so that another word is set off from it.
         """
-        rest = DecodeStream(skip_special_tokens=False)
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
         for i in ids:
             if i == PADDING:
                 continue
             if i == END:
                 yield "\n"
             elif self.unit == "bpe":
-                yield rest.step(self.tokenizer, i) or ""
+                yield decoder.decode(bytes(_BYTES[c] for c in self.tokenizer.id_to_token(i) or ""))
             else:
                 yield (" " if after_word else "") + (self.tokenizer.id_to_token(i) or "")
             after_word = self.unit == "word" and i != END
+        yield decoder.decode(b"", final=True)
 
     def save(self, file: Path) -> None:
         """Write the tokenizer as JSON."""
@@ -104,6 +109,14 @@ class Vocabulary:
             raise BadInput(f"{file} is not a tokenizer ({error}); train the model again") from None
 
 
+def _bytes() -> dict[str, int]:
+    """The byte of each letter of byte-level BPE: printable bytes stand for themselves, others for letters above 255."""
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = [byte for byte in range(_EVERY_BYTE) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(_EVERY_BYTE + n): byte for n, byte in enumerate(others)}
+
+
+_BYTES = _bytes()
 _NAMES = {"word": "word", "bpe": "piece", "char": "character"}
 
 

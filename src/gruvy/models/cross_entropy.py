@@ -50,6 +50,9 @@ def sampled_cross_entropy(hidden: Tensor, weight: Tensor, bias: Tensor, targets:
     return torch.logaddexp(own, scores.logsumexp(-1)) - own
 
 
+_ROWS = 64  # that numbers of tokens are rounded up to: the library keeps some megabytes for every other shape
+
+
 @functools.cache
 def _quick_halves(device: str) -> bool:
     """Whether products in bfloat16 are quicker than in float32: where the processor has instructions for them."""
@@ -64,11 +67,12 @@ class _Halves(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-        h, w = hidden.bfloat16(), weight.bfloat16()
+        rows = -len(hidden) % _ROWS
+        h, w = F.pad(hidden.bfloat16(), (0, 0, 0, rows)), weight.bfloat16()
         probabilities = torch.addmm(bias.bfloat16(), h, w.T).softmax(-1)
         ctx.save_for_backward(h, w, probabilities, targets)
         ctx.smoothing = smoothing
-        own = probabilities.gather(1, targets[:, None])[:, 0].float().clamp_(min=1e-37).log()
+        own = probabilities[: len(hidden)].gather(1, targets[:, None])[:, 0].float().clamp_(min=1e-37).log()
         if not smoothing:
             return -own
         middle = hidden @ weight.mean(0) + bias.mean()  # of the scores
@@ -79,11 +83,12 @@ class _Halves(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         h, w, probabilities, targets = ctx.saved_tensors
         (gradient,) = gradients
-        each, keep = ctx.smoothing / len(w), 1 - ctx.smoothing
-        scaled = gradient[:, None] * h
-        of_hidden = (probabilities @ w).float() - keep * w[targets]
-        of_weight = (probabilities.T @ scaled.bfloat16()).float().index_add_(0, targets, scaled, alpha=-keep)
-        of_bias = (gradient.bfloat16() @ probabilities).float().index_add_(0, targets, gradient, alpha=-keep)
+        count, each, keep = len(gradient), ctx.smoothing / len(w), 1 - ctx.smoothing
+        padded = F.pad(gradient, (0, len(h) - count))
+        scaled = padded[:, None] * h
+        of_hidden = (probabilities @ w)[:count].float() - keep * w[targets]
+        of_weight = (probabilities.T @ scaled.bfloat16()).float().index_add_(0, targets, scaled[:count], alpha=-keep)
+        of_bias = (padded.bfloat16() @ probabilities).float().index_add_(0, targets, gradient, alpha=-keep)
         if each:
             of_hidden -= each * w.sum(0, dtype=torch.float32)
             of_weight -= each * scaled.sum(0)

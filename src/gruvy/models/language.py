@@ -118,6 +118,8 @@ class Carrying(nn.Module):
     def forward(self, batch: Mapping[str, Any]) -> Tensor:
         """Negative log-likelihoods `(targets,)`; `batch["fresh"]` forgets the states."""
         before = None if batch["fresh"] else self._carried[self.training]
+        if before is not None:  # those of a checkpoint come from the CPU
+            before = [_moved(state, batch["ids"].device) for state in before]
         losses, after = self.network(batch, before)
         self._carried[self.training] = [_detached(state) for state in after]
         return losses
@@ -133,6 +135,10 @@ class Carrying(nn.Module):
 
 def _detached(state: States) -> States:
     return state.detach() if isinstance(state, Tensor) else tuple(s.detach() for s in state)
+
+
+def _moved(state: States, device: torch.device) -> States:
+    return state.to(device) if isinstance(state, Tensor) else tuple(s.to(device) for s in state)
 
 
 class LanguageModel(nn.Module):

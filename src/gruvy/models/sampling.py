@@ -11,6 +11,7 @@ from torch import Tensor
 from gruvy.errors import BadInput
 
 _LARGE = 2**20  # numbers in the matrix of a vocabulary from which on it is worth a copy in eight bits
+_COLDEST = 1e-6  # temperature, below which only the likeliest token is drawn
 _MOST_EXACT = 128  # tokens
 _WITHIN = 8.0  # of the best score: what is scored exactly
 
@@ -75,13 +76,13 @@ class Sampling:
 
     def draw(self, scores: np.ndarray, rng: np.random.Generator) -> int:
         """A token, given scores `(vocabulary,)`, of which -inf are never drawn."""
-        if self.temperature == 0:
+        if self.temperature < _COLDEST:
             return int(scores.argmax())
         kept = None
         if 0 < self.top_k < len(scores):
             kept = np.argpartition(scores, -self.top_k)[-self.top_k :]
             scores = scores[kept]
-        weights = np.exp((scores - scores.max()) / self.temperature)
+        weights = np.exp((scores - scores.max()).astype(np.float64) / self.temperature)
         if self.top_p < 1:
             order = np.argsort(-weights)
             total = np.cumsum(weights[order])
@@ -90,4 +91,5 @@ class Sampling:
             weights = weights[order]
         total = np.cumsum(weights)
         place = int(np.searchsorted(total, rng.random() * total[-1], side="right"))
+        place = min(place, int(np.flatnonzero(weights)[-1]))  # the product may round up to the whole
         return place if kept is None else int(kept[place])

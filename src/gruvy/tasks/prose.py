@@ -13,6 +13,7 @@ from torch import Tensor
 from gruvy.cells import Cell
 from gruvy.data.prose import ProseInputs, Stream, clean
 from gruvy.data.text import PADDING, UNKNOWN
+from gruvy.data.vocabulary import END
 from gruvy.errors import BadInput
 from gruvy.models.language import LanguageModel, LanguageNetwork, language_model
 from gruvy.models.sampling import Sampling, Scores
@@ -83,7 +84,7 @@ def _judged(trained: Any, text: Any, number: int) -> dict[str, Any]:
         raise BadInput(f"text {number} is a {type(text).__name__}; expected a str")
     texts = clean([text], f"text {number}").texts
     found, _ = log_likelihoods(trained.model.network, trained.inputs(texts))
-    figures = trained.task.metrics(found.double().numpy(), len(text), words(texts))
+    figures = trained.task.metrics(found.double().numpy(), len(texts[0]), words(texts))
     return {"tokens": len(found), **figures}
 
 
@@ -108,22 +109,21 @@ class Writer:
         bias[[PADDING, UNKNOWN]] = -torch.inf
         self.scores = Scores(self.network.embedding.weight, bias)
 
+    def write(self, prompt: str, length: int) -> Iterator[str]:
+        """Pieces of text, as they come, `length` tokens in all; a text that ends before begins another."""
+        ids = self.inputs.prompt(prompt)
+        after_word = self.vocabulary.unit == "word" and ids[-1] != END and not prompt[-1].isspace()
+        return self.vocabulary.written(self._tokens(ids, length), after_word)
+
     @torch.inference_mode()
-    def read(self, text: str) -> Tensor:
+    def _read(self, ids: np.ndarray) -> Tensor:
         """Read the beginning of a text; what is known after it, `(1, embedding size)`."""
-        ids = torch.from_numpy(self.inputs.prompt(text)).long()
-        for part in ids.split(_WINDOW):
+        for part in torch.from_numpy(ids).long().split(_WINDOW):
             known, self.states = self.network.read(part[None], self.states)
         return known[:, -1]
 
-    def write(self, prompt: str, length: int) -> Iterator[str]:
-        """Pieces of text, as they come, `length` tokens in all; a text that ends before begins another."""
-        tokens = self._tokens(self.read(prompt), length)
-        return self.vocabulary.written(
-            tokens, after_word=self.vocabulary.unit == "word" and bool(prompt) and not prompt[-1].isspace()
-        )
-
-    def _tokens(self, known: Tensor, length: int) -> Iterator[int]:
+    def _tokens(self, ids: np.ndarray, length: int) -> Iterator[int]:
+        known = self._read(ids)
         for _ in range(length):
             token = self.sampling.draw(self.scores(known), self.rng)
             yield token

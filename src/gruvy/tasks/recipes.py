@@ -213,17 +213,10 @@ class LanguageRecipe(Recipe):
     def of_characters(self) -> LanguageRecipe:
         """As it is for single characters."""
         return replace(
-            self,
-            embedding_size=min(128, self.embedding_size),
-            window=100,
-            batch_size=32,
-            orders=(5, 6, 7),
-            embedding_dropout=0.0,
-            input_dropout=0.1,
-            weight_decay=0.01,
-            tokens=60_000_000,
-            max_epochs=60,
-        )
+            self, embedding_size=min(128, self.embedding_size), window=100, batch_size=32, orders=(5, 6, 7),
+            embedding_dropout=0.0, input_dropout=0.1, weight_decay=0.01, tokens=3 * self.tokens,
+            max_epochs=max(self.max_epochs, 60) if self.max_epochs >= 40 else self.max_epochs,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -234,7 +227,7 @@ class TranslationRecipe(Recipe):
         vocabulary_size: tokens at most, of each vocabulary; max_tokens: of a source or target that are read.
         encoder, attention, embedding_size, hidden_size, num_layers, word_dropout, locked_dropout, dropout, smoothing:
         see `gruvy.models.translation.translation_model`.
-        piece_dropout: see `gruvy.data.pairs.PairInputs.dropout`.
+        piece_dropout: of merges in training, see `gruvy.data.cuts.RandomCuts`.
         pairs: training pairs aimed at; the epochs follow.
     """
 

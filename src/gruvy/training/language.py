@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gruvy import artefact
-from gruvy.data.prose import Prose, ProseInputs, Stream, read_prose
+from gruvy.data.prose import Prose, ProseInputs, Stream, clean, read_prose
 from gruvy.errors import BadInput
 from gruvy.models.cache import fit_cache
 from gruvy.models.kneser_ney import choose_order
@@ -31,7 +31,8 @@ from gruvy.training.study import Fit
 
 PARTS = ("train", "validation", "test")
 _FEWEST = 50  # tokens of a part
-_BLOCK = 100  # tokens whose mean is one observation of the comparison
+_BLOCK, _BLOCKS = 100, 30  # tokens whose mean is one observation of the comparison; fewer than that where there are few
+_FEW = 1000  # tokens
 _SAMPLE = 60  # tokens written for the model card
 _MOST_COMPARED = 2_000_000  # tokens of training text the baseline counts
 
@@ -41,29 +42,24 @@ class LanguageStudy:
 
     kind = modality.KIND
 
-    def __init__(self, request: Request):
+    def __init__(self, request: Request, texts: Sequence[str] | None = None):
+        """Read the files that are asked for, or take `texts`."""
         self.request, settings = request, request.filled(Language.settings)
-        if request.data is None:
+        if request.data is None and texts is None:
             raise BadInput("gruvy train language needs a text; give --data FILE (UTF-8), or a table and --text COLUMN")
         self.task = Language.fit(settings)
-        recipe = named_recipe(self.kind, request.recipe)
-        assert isinstance(recipe, LanguageRecipe)
-        self.recipe = recipe.of_characters() if self.task.unit == "char" else recipe
-        size = settings["vocabulary"] or (self.recipe.words if self.task.unit == "word" else None)
-        if size is not None:
-            self.recipe = replace(self.recipe, vocabulary_size=size)
-        self.column = request.columns.get("text")
+        self.recipe = _recipe(request.recipe, self.task.unit, settings["vocabulary"])
+        self.column, self.cache = request.columns.get("text"), settings["cache"]
         paths = {"train": request.data, "validation": settings["valid"], "test": settings["test"]}
         self.files = {part: Path(path) for part, path in paths.items() if path is not None}
-        self.parts, self.shares = self._read(settings["split"])
-        self.cache = settings["cache"]
+        self.parts, self.shares = self._read(texts, settings["split"])
         self.data = {
             "columns": {"text": self.column} if self.column else {}, "package": None, "split": self.shares,
             "drop_empty": request.drop_empty,
             "files": {part: {"path": str(p.resolve()), "sha256": digest(p)} for part, p in self.files.items()},
         }  # fmt: skip
         characters = sum(part.characters for part in self.parts.values())
-        self.size = f"{self.files['train'].name}, {characters} characters"
+        self.size = f"{self.files['train'].name if self.files else 'texts'}, {characters} characters"
         self.introduction = self._introduction()
 
     @property
@@ -126,10 +122,12 @@ class LanguageStudy:
                 trained, "", _SAMPLE * (4 if self.task.unit == "char" else 1), Sampling(0.8), self.request.seed
             )
         )
-        chosen = "" if self.judged == "test" else ", which also chose the epoch that is kept"
-        of = f"blocks of {_BLOCK} tokens"
+        also = " and fitted the cache" if self.cache else ""
+        chosen = "" if self.judged == "test" else f", which also chose the epoch that is kept{also}"
+        few = " (too few to tell models apart)" if len(ids) < _FEW else ""
+        of = f"blocks of {_block(len(ids))} tokens"
         printed = [
-            f"{self.judged} part: {len(ids)} tokens, {part.characters} characters{chosen}",
+            f"{self.judged} part: {len(ids)} tokens, {part.characters} characters{chosen}{few}",
             *unknown(self.inputs, ids), report.table(figures), report.comparison(self.task.score, bootstrap, of),
             f"scored at {speed:,.0f} tokens a second", f"written by the model (temperature 0.8):\n{text}",
         ]  # fmt: skip
@@ -145,11 +143,17 @@ class LanguageStudy:
         }
         return Outcome("\n\n".join(printed), measured, {"split.json": json.dumps(split)})
 
-    def _read(self, shares: tuple[float, ...]) -> tuple[dict[str, Prose], tuple[float, ...]]:
-        parts = {
-            name: read_prose(path, self.column, self.request.drop_empty) for name, path in self.files.items()
-        }  # fmt: skip
+    def _read(
+        self, texts: Sequence[str] | None, shares: tuple[float, ...]
+    ) -> tuple[dict[str, Prose], tuple[float, ...]]:
+        """The parts, and the shares by which the text was cut into them, where it was."""
+        column, drop_empty = self.column, self.request.drop_empty
+        parts = {name: read_prose(path, column, drop_empty) for name, path in self.files.items()}
+        if texts is not None:
+            parts["train"] = clean(texts, "what was given")
         if "validation" in parts:
+            if self.request.settings.get("split") not in (None, (), Language.settings["split"].default):
+                raise BadInput("--split and --valid are both given; with --valid, all of the data is trained on")
             return parts, ()
         if "test" in parts:
             shares = (shares[0], 1 - shares[0])
@@ -158,11 +162,22 @@ class LanguageStudy:
     def _introduction(self) -> str:
         lines = [note for part in self.parts.values() for note in part.notes]
         parts = ", ".join(f"{part.characters:,} characters {_FOR[name]}" for name, part in self.parts.items())
-        return "\n".join([f"{self.request.data}: {parts}; tokens are {_TOKENS[self.task.unit]}", *lines])
+        name = self.request.data or "texts"
+        return "\n".join([f"{name}: {parts}; tokens are {_TOKENS[self.task.unit]}", *lines])
 
 
 _FOR = {"train": "to train on", "validation": "to validate", "test": "to test"}
 _TOKENS = {"word": "words, as they stand between spaces", "bpe": "pieces of words (bytes)", "char": "characters"}
+
+
+def _recipe(name: str, unit: str, vocabulary: int | None) -> LanguageRecipe:
+    """The named recipe, as it is for the unit."""
+    recipe = named_recipe(modality.KIND, name)
+    assert isinstance(recipe, LanguageRecipe)
+    if unit == "char":
+        recipe = recipe.of_characters()
+    size = vocabulary or (recipe.words if unit == "word" else recipe.vocabulary_size)
+    return replace(recipe, vocabulary_size=size)
 
 
 def scored(trained: artefact.Trained, ids: np.ndarray) -> dict[str, np.ndarray]:
@@ -221,7 +236,11 @@ def cut(prose: Prose, shares: Sequence[float]) -> dict[str, Prose]:
     return parts
 
 
+def _block(tokens: int) -> int:
+    return min(_BLOCK, max(1, tokens // _BLOCKS))
+
+
 def _blocks(found: np.ndarray) -> np.ndarray:
     """Mean log-likelihoods of stretches of a stream."""
-    count = max(1, len(found) // _BLOCK)
+    count = max(1, len(found) // _block(len(found)))
     return np.array([part.mean() for part in np.array_split(found, count)])

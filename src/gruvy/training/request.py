@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from gruvy.cells import Cell
+from gruvy.errors import BadInput
+from gruvy.tasks import TASKS
 from gruvy.tasks.contract import Setting
 
 
@@ -44,6 +46,14 @@ class Request:
         """The task's settings, with its defaults where the user gave none."""
         given = {name: value for name, value in self.settings.items() if value not in (None, ())}
         return {**{name: setting.default for name, setting in settings.items()}, **given}
+
+
+def check_choices(task: str, settings: Mapping[str, Any]) -> None:
+    """Refuse values a setting does not have."""
+    for name, value in settings.items():
+        choices = TASKS[task].settings[name].choices
+        if choices and value is not None and value not in choices:
+            raise BadInput(f"--{name.replace('_', '-')} is {value!r}; expected one of {', '.join(choices)}")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from gruvy.training.folder import check_free, place, training_folder
 from gruvy.training.forecasting import ForecastStudy
 from gruvy.training.language import LanguageStudy
 from gruvy.training.loop import fit
-from gruvy.training.request import Outcome, Request
+from gruvy.training.request import Outcome, Request, check_choices
 from gruvy.training.study import Study
 from gruvy.training.translating import TranslationStudy
 
@@ -107,11 +107,7 @@ def _check(request: Request) -> None:
         raise BadInput(f"--seed is {request.seed}; expected a whole number from 0 to {2**32 - 1}")
     if request.more_data and TASKS[request.task].study != "translate":
         raise BadInput(f"--data names {1 + len(request.more_data)} files; gruvy train {request.task} reads one")
-    settings = TASKS[request.task].settings
-    for name, value in request.settings.items():
-        choices = settings[name].choices
-        if choices and value is not None and value not in choices:
-            raise BadInput(f"--{name} is {value!r}; expected one of {', '.join(choices)}")
+    check_choices(request.task, request.settings)
 
 
 @contextlib.contextmanager

@@ -40,16 +40,21 @@ class TranslationStudy:
 
     kind = modality.KIND
 
-    def __init__(self, request: Request):
+    def __init__(self, request: Request, pairs: Pairs | None = None):
+        """Read the files that are asked for, or take `pairs`."""
         settings = request.filled(Translate.settings)
         self.request = request
         self.task = Translate.fit(settings)
         self.recipe = _recipe(request.recipe, settings)
         self.unit, self.shared = settings["unit"], settings["vocabularies"] == "shared"
         self.columns = {role: name for role, name in request.columns.items() if name}
-        given = {"train": _files(request), "validation": settings["valid"], "test": settings["test"]}
+        given = {
+            "train": () if pairs is not None else _files(request),
+            "validation": settings["valid"],
+            "test": settings["test"],
+        }
         self.files = {part: tuple(paths) for part, paths in given.items() if paths}
-        self.parts = self._read(settings["split"])
+        self.parts = self._read(pairs, settings["split"])
         described = {
             part: [{"path": str(Path(p).resolve()), "sha256": digest(Path(p))} for p in paths]
             for part, paths in self.files.items()
@@ -58,7 +63,7 @@ class TranslationStudy:
             "columns": self.columns, "package": None, "drop_empty": request.drop_empty, "files": described,
             "split": settings["split"], "seed": request.seed,
         }  # fmt: skip
-        names = " and ".join(Path(path).name for path in self.files["train"])
+        names = " and ".join(Path(path).name for path in self.files.get("train", ("pairs",)))
         self.size = f"{names}, {sum(map(len, self.parts.values()))} pairs"
         counted = ", ".join(f"{len(part):,} pairs {_FOR[name]}" for name, part in self.parts.items())
         notes = dict.fromkeys(note for part in self.parts.values() for note in part.notes)
@@ -124,8 +129,9 @@ class TranslationStudy:
         ])  # fmt: skip
         return Outcome("\n\n".join(printed), measured, {"split.json": json.dumps(split), "attention.png": picture})
 
-    def _read(self, shares: tuple[float, ...]) -> dict[str, Pairs]:
-        parts, conversations = {}, {}
+    def _read(self, pairs: Pairs | None, shares: tuple[float, ...]) -> dict[str, Pairs]:
+        parts: dict[str, Pairs] = {} if pairs is None else {"train": pairs}
+        conversations: dict[str, list[str] | None] = {"train": None}
         for name, paths in self.files.items():
             parts[name], conversations[name] = read_part(paths, self.columns, self.request.drop_empty)
         if "validation" not in parts:
@@ -134,6 +140,8 @@ class TranslationStudy:
             parts |= split_pairs(parts["train"], conversations["train"], shares, self.task.context, self.request.seed)
             return parts
         context, turn = self.task.context, modality.TURN
+        if self.request.settings.get("split") not in (None, (), Translate.settings["split"].default):
+            raise BadInput("--split and --valid are both given; with --valid, all of the data is trained on")
         return {name: in_context(part, context, conversations[name], turn) for name, part in parts.items()}
 
 
