@@ -15,7 +15,7 @@ from tests.fixtures.small import SMALL, rows, write_csv
 from gruvy.tasks.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "docs/writing-a-cell.md", "docs/speed.md", "docs/series.md"]
+PAGES = ["README.md", "docs/writing-a-cell.md", "docs/speed.md", "docs/series.md", "docs/text.md"]
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -55,7 +55,7 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize(("page", "least"), [("README.md", 11), ("docs/series.md", 10)])
+@pytest.mark.parametrize(("page", "least"), [("README.md", 15), ("docs/series.md", 10), ("docs/text.md", 13)])
 def test_the_commands_run(page, least, workplace):
     ran = 0
     for line in commands(page):

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -15,7 +16,6 @@ from gruvy.data.text import PADDING, UNKNOWN
 from gruvy.data.vocabulary import END
 from gruvy.errors import BadInput
 from gruvy.models.cache import Cache
-from gruvy.models.sampling import Sampling
 from gruvy.tasks import prose
 from gruvy.tasks.language import Language
 
@@ -171,19 +171,22 @@ def test_the_likeliest_text_is_the_greedy_one(model):
     assert found == "".join(model.inputs.vocabulary.written(expected, after_word=model.task.unit == "word"))
 
 
-def test_draws_follow_the_model(model):
-    """Of the first token, in many texts."""
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_draws_follow_the_model(model, temperature):
+    """Of the first token, in many texts; tokens that are written alike count as one."""
     with torch.no_grad():
         ids = torch.from_numpy(model.inputs.prompt(PROMPT)).long()
         scores = model.model.network.scores(model.model.network.read(ids[None])[0])[0, -1].double()
     scores[[PADDING, UNKNOWN]] = -math.inf
-    expected = scores.softmax(-1).numpy()
-    writer = prose.Writer(model, Sampling(), 0)
-    known = writer.read(PROMPT)
-    counts = np.bincount([writer.sampling.draw(writer.scores(known), writer.rng) for _ in range(2000)],
-                         minlength=len(expected)) / 2000  # fmt: skip
-    assert np.abs(counts - expected).sum() < 0.25
-    assert counts[PADDING] == counts[UNKNOWN] == 0
+    expected: Counter[str] = Counter()
+    for token, probability in enumerate((scores / temperature).softmax(-1).tolist()):
+        expected["".join(model.inputs.vocabulary.written([token], model.task.unit == "word"))] += probability
+    draws = 400
+    found = Counter("".join(model.generate(PROMPT, 1, seed=s, temperature=temperature)) for s in range(draws))
+    assert found.keys() <= expected.keys()
+    for said, probability in expected.items():
+        spread = math.sqrt(draws * probability * (1 - probability))
+        assert abs(found[said] - draws * probability) < 4.5 * spread + 1, said
 
 
 def test_the_same_seed_writes_the_same_text_and_another_another(model):
@@ -242,10 +245,10 @@ def test_any_prompt_will_do(model, prompt):
 
 
 def test_a_long_prompt_is_read_in_parts_as_if_at_once(model, monkeypatch):
-    prompt = "the baker lifts the bridge at noon . " * 10
-    whole = prose.Writer(model, Sampling(), 0).read(prompt)
+    prompt = "the baker lifts the bridge at noon . " * 10 + "the"
+    whole = written(model, prompt, 30)
     monkeypatch.setattr(prose, "_WINDOW", 7)
-    torch.testing.assert_close(prose.Writer(model, Sampling(), 0).read(prompt), whole)
+    assert written(model, prompt, 30) == whole
 
 
 def test_pieces_come_before_the_text_is_over(model):

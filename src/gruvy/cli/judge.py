@@ -136,7 +136,10 @@ def predict(
     if trained.kind == "series":
         inputs: Any = series_inputs(trained, data, columns, given)
     elif data is not None and trained.kind in ("pairs", "prose") and not is_table(data):
-        inputs = read_lines(Path(data))
+        given_columns = [role for role, name in columns.items() if name]
+        if given_columns:
+            raise BadInput(f"--{given_columns[0]} names a column, and {data} is no table; leave it out")
+        inputs = [line for line in read_lines(Path(data)) if line.strip() or not drop_empty]
     elif data is not None:
         role = _role(trained)
         name = _named(columns, trained).get(role) or ""

@@ -23,6 +23,7 @@ class Recipe:
         min_epochs, max_epochs, patience: bounds, and epochs without improvement before training stops.
         epoch_steps: the most steps between two validations, where an epoch has more; 0 for no such bound.
         averaging: decay a step of the running mean of the weights that is validated and kept; 0 for none.
+        judging: share of a limit of time that is kept for judging.
     """
 
     batch_size: int = 64
@@ -36,6 +37,7 @@ class Recipe:
     patience: int = 3
     epoch_steps: int = 0
     averaging: float = 0.99
+    judging: float = 0.2
 
     def epochs(self, lengths: np.ndarray) -> int:
         """Epochs for training rows of `lengths`, in steps of the sequence."""
@@ -180,6 +182,7 @@ class LanguageRecipe(Recipe):
     patience: int = 4
     epoch_steps: int = 1000
     averaging: float = 0.998
+    judging: float = 0.08
     vocabulary_size: int = 10_000
     words: int = 50_000
     window: int = 40
@@ -237,6 +240,7 @@ class TranslationRecipe(Recipe):
     max_epochs: int = 100
     patience: int = 8
     averaging: float = 0.998
+    judging: float = 0.08
     epoch_steps: int = 2000
     vocabulary_size: int = 8000
     max_tokens: int = 250

@@ -27,7 +27,6 @@ from gruvy.training.request import Outcome, Request, check_choices
 from gruvy.training.study import Study
 from gruvy.training.translating import TranslationStudy
 
-_JUDGING = 0.2  # share of the time limit kept for judging
 _STUDIES: Mapping[str, Callable[[Request], Study]] = {
     "examples": ExampleStudy, "folded": FoldedStudy, "forecast": ForecastStudy, "language": LanguageStudy,
     "translate": TranslationStudy,
@@ -127,7 +126,7 @@ def _fit(study: Study, model: Any, folder: Path, console: Console, clock: float)
     request, seconds = study.request, None
     began = time.monotonic()
     if request.max_minutes is not None:
-        seconds = max(1.0, request.max_minutes * 60 * (1 - _JUDGING) - (began - clock))
+        seconds = max(1.0, request.max_minutes * 60 * (1 - study.recipe.judging) - (began - clock))
     fits, histories = study.fits(model), []
     for number, one in enumerate(fits):
         if len(fits) > 1:
