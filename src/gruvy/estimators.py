@@ -277,6 +277,11 @@ def _series(X: Any) -> list[np.ndarray]:
     """Arrays `(steps, channels)`, float32."""
     if not isinstance(X, (np.ndarray, list, tuple)) or not len(X):
         raise BadInput(f"series were given as {X!r:.60}; give an array (series, steps, channels) or a list of arrays")
+    wrong_kind = next((one for one in X if isinstance(one, str)), None)
+    if wrong_kind is not None:
+        raise BadInput(
+            f"a series was given as the text {wrong_kind!r:.60}; give numbers (gruvy train classify reads texts)"
+        )
     arrays = [np.asarray(one, np.float32) for one in X]
     arrays = [one[:, None] if one.ndim == 1 else one for one in arrays]
     wrong = next((one.shape for one in arrays if one.ndim != 2), None)

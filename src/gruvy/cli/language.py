@@ -91,6 +91,8 @@ def evaluate_language(
 def _training_part(trained: Trained) -> Prose:
     about = trained.about["data"]
     files = about["files"]
+    if not files:
+        raise BadInput("the model learned from no file; give --data FILE")
     name = next(part for part in ("test", "validation", "train") if part in files)
     path = Path(files[name]["path"])
     if not path.is_file():

@@ -69,7 +69,7 @@ def _option(setting: Setting) -> tuple[Any, Any, str]:
     help = f"{setting.help}: {', '.join(setting.choices)}" if setting.choices else setting.help
     if setting.default is ... or setting.kind is bool:
         return kind, setting.default, help
-    if setting.default is not None:
+    if setting.default not in (None, ()):
         values = setting.default if setting.many else (setting.default,)
         help = f"{help} [{' '.join(str(v) for v in values)}]"
     return kind | None, None, help

@@ -92,6 +92,8 @@ def _pairs(trained: Trained, files: Sequence[str], columns: Mapping[str, str], d
 
 def _own_pairs(trained: Trained) -> Pairs:
     about = trained.about["data"]
+    if not about["files"]:
+        raise BadInput("the model learned from no file; give --data FILES")
     name = next(part for part in ("test", "validation", "train") if part in about["files"])
     files = about["files"][name]
     for file in files:

@@ -84,7 +84,7 @@ class Vocabulary:
             if i == PADDING:
                 continue
             if i == END:
-                yield "\n"
+                yield decoder.decode(b"", final=True) + "\n"
             elif self.unit == "bpe":
                 yield decoder.decode(bytes(_BYTES[c] for c in self.tokenizer.id_to_token(i) or ""))
             else:

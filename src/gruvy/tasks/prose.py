@@ -26,6 +26,7 @@ WHAT = "texts"
 _WINDOW = 512  # steps of a batch that is scored
 _AT_LEAST = 20_000  # tokens of a row of it
 _ROWS = 32
+_MOST_SCORES = 2**25  # numbers held at once
 
 
 def load_inputs(folder: Path, recipe: LanguageRecipe) -> ProseInputs:
@@ -57,8 +58,9 @@ def log_likelihoods(network: LanguageNetwork, ids: np.ndarray, hidden: bool = Fa
     network.eval()
     device = network.bias.device
     rows = max(1, min(_ROWS, len(ids) // _AT_LEAST))
+    window = max(1, min(_WINDOW, _MOST_SCORES // (rows * len(network.bias))))
     losses, known, there, states = [], [], [], None
-    for batch in Stream(ids, _WINDOW).batches(rows):
+    for batch in Stream(ids, window).batches(rows):
         read, states = network.read(batch["ids"].to(device), states)
         found = torch.full(batch["there"].shape, float("nan"))
         kept = read[batch["there"].to(device)]
