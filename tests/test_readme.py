@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 from tests.cli.run import gruvy
+from tests.fixtures import pairs, prose
 from tests.fixtures.labelled import SMALL as SMALL_SERIES
 from tests.fixtures.labelled import gestures, sensors
+from tests.fixtures.pairs import SMALL as SMALL_PAIRS
+from tests.fixtures.prose import SMALL as SMALL_PROSE
 from tests.fixtures.series import SMALL as SMALL_FORECAST
 from tests.fixtures.series import hours, one
 from tests.fixtures.small import SMALL, rows, write_csv
@@ -49,6 +52,18 @@ def workplace(tmp_path, monkeypatch):
     for part in ("TRAIN", "TEST"):
         (tmp_path / f"gestures_{part}.ts").write_text(gestures())
     write_csv(tmp_path / "sensors.csv", sensors())
+    for kind, recipe in (("prose", SMALL_PROSE), ("pairs", SMALL_PAIRS)):
+        for name in ("default", "small"):
+            monkeypatch.setitem(RECIPES[kind], name, recipe)
+    for name in ("letters.txt", "other.txt"):
+        (tmp_path / name).write_text(prose.text())
+    made = pairs.pairs(60)
+    for part in ("train", "valid"):
+        for place, language in enumerate(("en", "de")):
+            (tmp_path / f"{part}.{language}").write_text("".join(f"{pair[place]}\n" for pair in made))
+    write_csv(tmp_path / "pairs.csv", [{"english": s, "german": t} for s, t in made])
+    talk = [{"question": s, "answer": t, "talk": str(i // 3)} for i, (s, t) in enumerate(made)]
+    write_csv(tmp_path / "talk.csv", talk)
     (tmp_path / "lines.txt").write_text("a splendid lamp\na dreadful train\n")
     cells = next(block for block in blocks("README.md", "python") if "# my_cells.py" in block)
     (tmp_path / "my_cells.py").write_text(cells)
@@ -76,6 +91,8 @@ def test_the_examples_run(page, workplace):
     if page == "docs/series.md":
         line = "train forecast --data demand.csv --time time --target load --horizon 24 --out my-forecast"
         gruvy(*line.split())
+    if page == "docs/text.md":
+        gruvy("train", "language", "--data", "letters.txt", "--out", "my-writer")
     for block in blocks(page, "python"):
         exec(block, {"__name__": "example"})
 

@@ -110,6 +110,8 @@ class Trained:
         Raises:
             BadInput: the model does not write.
         """
+        if seed is not None and seed < 0:
+            raise BadInput(f"the seed is {seed}; expected a whole number of at least 0")
         if not hasattr(self.modality, "generate"):
             raise BadInput(f"a {self.task.name} model does not write; train one with gruvy train language")
         found: Iterator[str] = self.modality.generate(self, prompt, length, Sampling(temperature, top_k, top_p), seed)

@@ -18,10 +18,11 @@ from gruvy.cells.lookup import find_cell
 from gruvy.data.labelled.series import SeriesTable
 from gruvy.data.pairs import cleaned
 from gruvy.errors import BadInput
+from gruvy.tasks import TASKS
 from gruvy.training.folded import FoldedStudy
 from gruvy.training.forecasting import ForecastStudy
 from gruvy.training.language import LanguageStudy
-from gruvy.training.request import Request, check_choices
+from gruvy.training.request import Request, check_request
 from gruvy.training.study import Study
 from gruvy.training.train import fitted, settled
 from gruvy.training.translating import TranslationStudy
@@ -230,11 +231,12 @@ class Translator(BaseEstimator):
 
     def fit(self, X: Sequence[str], y: Sequence[str]) -> Self:
         """Learn from sources and their targets."""
-        sources, targets = _texts(X), _texts(y)
-        if len(sources) != len(targets):
-            raise BadInput(f"there are {len(sources)} sources and {len(targets)} targets; give one for each")
+        sources, targets = _sides(X, y)
         names = ("unit", "vocabulary", "vocabularies", "encoder", "attention", "beam", "length_penalty", "context")
         settings = {name: getattr(self, name) for name in names} | {"split": tuple(self.split)}
+        for number, pair in enumerate(zip(sources, targets, strict=True)):
+            if not all(map(str.strip, pair)):
+                raise BadInput(f"pair {number + 1} has an empty side; give texts, or leave the pair out")
         pairs = cleaned(sources, targets)
         self.trained_ = _trained(TranslationStudy(_request("translate", self, settings), pairs), self.quiet)
         return self
@@ -246,16 +248,31 @@ class Translator(BaseEstimator):
 
     def score(self, X: Sequence[str], y: Sequence[str]) -> float:
         """BLEU, by sacrebleu."""
-        figures: dict[str, float] = self.trained_.task.metrics(self.predict(X), _texts(y))
+        check_is_fitted(self, "trained_")
+        sources, targets = _sides(X, y)
+        figures: dict[str, float] = self.trained_.task.metrics(self.predict(sources), targets)
         return figures["bleu"]
 
 
 def _request(task: str, estimator: Any, settings: Mapping[str, Any]) -> Request:
-    check_choices(task, settings)
-    return Request(
+    kinds = TASKS[task].settings
+    for name, value in settings.items():
+        if kinds[name].kind is int and not isinstance(value, (int, np.integer, type(None))):
+            raise BadInput(f"{name} is {value!r}; expected a whole number")
+    request = Request(
         task, Path(), find_cell(estimator.cell), settings=settings, seed=estimator.seed, engine=estimator.engine,
         recipe=estimator.recipe, max_minutes=estimator.max_minutes,
     )  # fmt: skip
+    check_request(request)
+    return request
+
+
+def _sides(X: Any, y: Any) -> tuple[list[str], list[str]]:
+    """Sources and targets, as many of both."""
+    sources, targets = _texts(X), _texts(y)
+    if len(sources) != len(targets):
+        raise BadInput(f"there are {len(sources)} sources and {len(targets)} targets; give one for each")
+    return sources, targets
 
 
 def _texts(X: Any) -> list[str]:
@@ -264,10 +281,14 @@ def _texts(X: Any) -> list[str]:
     wrong = next((one for one in texts if not isinstance(one, str)), None)
     if not texts or wrong is not None:
         raise BadInput(f"texts were given as {X!r:.60}; give a list of str")
+    for number, text in enumerate(texts):
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise BadInput(f"text {number + 1} is not valid Unicode; give it as UTF-8")
     return texts
 
 
 def _trained(study: Study, quiet: bool) -> Trained:
+    check_request(study.request)
     console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
     with tempfile.TemporaryDirectory() as folder, settled(study.request.seed):
         return fitted(study, Path(folder), console, time.monotonic())[0]

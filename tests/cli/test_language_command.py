@@ -25,6 +25,7 @@ from tests.fixtures.prose import (
 from tests.fixtures.small import environment, write_csv
 
 import gruvy as library
+from gruvy.estimators import TextGenerator
 
 METRICS = {"perplexity", "word_perplexity", "bits_per_character", "nll"}
 QUICK = {"tokens": 1}  # one epoch
@@ -448,7 +449,7 @@ def test_what_cannot_be_judged(words, tmp_path):
             said = "empty|holds no text" if what == "nothing" else f"{said}|is not UTF-8"
             assert re.search(said, refused(command, words, "--data", save(tmp_path, content)))
         assert "no such file" in refused(command, words, "--data", tmp_path / "nowhere.txt")
-        assert "--label has no place here" in refused(command, words, "--data", text_file(), "--label", "x")
+        assert "--label" in refused(command, words, "--data", text_file(), "--label", "x")
         assert "--text" in refused(command, words, "--data", text_file(), "--text", "line")
         assert "give --data FILE" in refused(command, words, "--text", "line")
     assert "holds no text" in refused("predict", words, "")
@@ -466,6 +467,13 @@ def test_a_training_text_that_has_gone_or_changed(out, tmp_path):
     assert f"no longer at {data}; give --data FILE" in refused("evaluate", out)
     assert gruvy("evaluate", out, "--data", text_file()).code == 0
     assert gruvy("generate", out, "--length", 3).code == 0
+
+
+def test_a_model_that_learned_from_no_file_is_judged_on_one(tmp_path):
+    model = TextGenerator(unit="word", recipe=NAME).fit(text())
+    model.trained_.save(tmp_path, {})
+    assert "give --data FILE" in refused("evaluate", tmp_path)
+    assert gruvy("evaluate", tmp_path, "--data", text_file()).code == 0
 
 
 def test_verbs_of_other_models_name_the_right_one(words):

@@ -29,6 +29,7 @@ from gruvy.cells import CATALOGUE
 from gruvy.data.prose import Stream
 from gruvy.data.vocabulary import END
 from gruvy.errors import BadInput, Interrupted, RunFailed
+from gruvy.models.cache import fit_cache
 from gruvy.models.kneser_ney import KneserNey
 from gruvy.models.language import Carrying
 from gruvy.tasks import prose
@@ -299,6 +300,10 @@ def test_a_cache_is_scored_beside_the_model_and_kept(out):
     assert figures["model"] == trained("word")[1].measured["metrics"], "the model is the same"
     model = gruvy.load(out)
     assert model.task.cache.size == 50
+    seen = model.inputs([parts()["validation"]])
+    found, hidden = prose.log_likelihoods(model.model.network, seen, hidden=True)
+    fitted = fit_cache(hidden, torch.from_numpy(seen).long(), found, 50)
+    assert (model.task.cache.theta, model.task.cache.weight) == pytest.approx((fitted.theta, fitted.weight))
     ids = model.inputs([parts()["test"]])
     found, hidden = prose.log_likelihoods(model.model.network, ids, hidden=True)
     cached = model.task.cache.log_probabilities(hidden, torch.from_numpy(ids).long(), found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -164,8 +165,10 @@ def _role(trained: artefact.Trained) -> str:
 def _lines(drop_empty: bool) -> list[str]:
     if sys.stdin.isatty():
         raise BadInput('nothing to predict from; give a text ("..."), --data FILE, or lines on standard input')
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(newline="\n")  # as many answers as lines
     try:
-        lines = [line.rstrip("\n") for line in sys.stdin if line.strip() or not drop_empty]
+        lines = [line.rstrip("\r\n") for line in sys.stdin if line.strip() or not drop_empty]
     except UnicodeDecodeError as error:
         raise BadInput(f"standard input is not UTF-8 (byte {error.start}); convert it to UTF-8") from None
     if not lines:

@@ -86,8 +86,12 @@ def translator(folder: str) -> Trained:
 
 def _pairs(trained: Trained, files: Sequence[str], columns: Mapping[str, str], drop_empty: bool) -> Pairs:
     named = {**trained.about["data"]["columns"], **columns} if len(files) == 1 else dict(columns)
-    pairs, conversations = read_part(files, named, drop_empty)
-    return in_context(pairs, trained.task.context, conversations, TURN)
+    strange = [role for role in named if role not in trained.task.columns]
+    if strange:
+        raise BadInput(
+            f"--{strange[0]} has no place here; a translate model reads --{', --'.join(trained.task.columns)}"
+        )
+    return in_context(read_part(files, named, drop_empty), trained.task.context, TURN)
 
 
 def _own_pairs(trained: Trained) -> Pairs:
@@ -105,6 +109,6 @@ def _own_pairs(trained: Trained) -> Pairs:
     paths = [file["path"] for file in files]
     if name != "train":
         return _pairs(trained, paths, about["columns"] if len(paths) == 1 else {}, about["drop_empty"])
-    pairs, conversations = read_part(paths, about["columns"], about["drop_empty"])
-    parts = split_pairs(pairs, conversations, about["split"], trained.task.context, about["seed"])
+    pairs = read_part(paths, about["columns"], about["drop_empty"])
+    parts = split_pairs(pairs, about["split"], trained.task.context, about["seed"])
     return parts.get("test", parts["validation"])

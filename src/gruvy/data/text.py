@@ -81,6 +81,7 @@ class TextInputs:
 
     def __init__(self, tokenizer: Tokenizer, max_tokens: int):
         self.tokenizer, self.max_tokens = tokenizer, max_tokens
+        tokenizer.encode_special_tokens = True  # what a text says is text
 
     @classmethod
     def fit(cls, texts: Sequence[str], vocabulary_size: int, max_tokens: int) -> TextInputs:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gruvy.cells import Cell
-from gruvy.data.pairs import PairInputs
+from gruvy.data.pairs import PairInputs, plain
+from gruvy.data.text import TokenIds
 from gruvy.data.vocabulary import END
 from gruvy.errors import BadInput
 from gruvy.models.beam import Translation, translate
@@ -38,14 +38,13 @@ def build_model(
     )  # fmt: skip
 
 
-def translations(trained: Any, sources: Sequence[str]) -> list[Translation]:
+def translations(trained: Any, sources: TokenIds) -> list[Translation]:
     """The best translation of each source, as ids, with its attention; see `gruvy.models.beam.translate`.
 
     Args:
-        trained: a `gruvy.artefact.Trained`.
+        trained: a `gruvy.artefact.Trained`; sources: from `PairInputs.encode`.
     """
-    task = trained.task
-    return translate(trained.model.eval(), trained.inputs.encode(sources), task.beam, task.length_penalty)
+    return translate(trained.model.eval(), sources, trained.task.beam, trained.task.length_penalty)
 
 
 def predict(trained: Any, raw: Any) -> Any:
@@ -64,20 +63,20 @@ def predict(trained: Any, raw: Any) -> Any:
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise BadInput(f"text {number + 1} is a {type(text).__name__}; expected a str")
-    filled = [i for i, text in enumerate(texts) if text.strip()]
+    filled = [i for i, text in enumerate(texts) if plain(text).strip()]
     found: list[dict[str, Any]] = [{"translation": ""} for _ in texts]
-    written = translations(trained, [texts[i] for i in filled])
-    for i, one in zip(filled, written, strict=True):
-        found[i] = {"translation": trained.inputs.target.decode(one.ids), "attention": attended(trained, texts[i], one)}
+    sources = trained.inputs.encode([texts[i] for i in filled])
+    for place, (i, one) in enumerate(zip(filled, translations(trained, sources), strict=True)):
+        said = trained.inputs.target.decode(one.ids)
+        found[i] = {"translation": said, "attention": attended(trained.inputs, sources[place].tolist(), one)}
     return found
 
 
-def attended(trained: Any, source: str, one: Translation) -> dict[str, Any]:
+def attended(inputs: PairInputs, source: list[int], one: Translation) -> dict[str, Any]:
     """Tokens of a source and of its translation, ends included, and the attention between them, ready for JSON."""
-    inputs: PairInputs = trained.inputs
-    read, written = inputs.encode([source])[0].tolist(), one.ids + [END] * one.ended
+    written = one.ids + [END] * one.ended
     return {
-        "source": inputs.source.tokens(read), "target": inputs.target.tokens(written),
+        "source": inputs.source.tokens(source), "target": inputs.target.tokens(written),
         "weights": [[round(float(w), 4) for w in row] for row in one.attention], "score": one.score,
     }  # fmt: skip
 

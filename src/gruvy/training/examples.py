@@ -44,7 +44,7 @@ class ExampleStudy:
         self.parts = {name: self.examples.take(getattr(self.split, name)) for name in _PARTS}
         self.task: ExampleTask = task.fit(self.parts["train"].targets, request.settings)
         self.targets = {name: self.task.encode(part.targets, part.rows.tolist()) for name, part in self.parts.items()}
-        self.data = source.to_json()
+        self.data = source.to_json() | ({"pretrained": self.pretrained.hashes} if self.pretrained else {})
         self.size = f"{self.data['package'] or source.path.name}, {len(self.examples.rows)} rows"
         self.introduction = _introduction(str(source.name or source.path), self.examples, self.split)
 

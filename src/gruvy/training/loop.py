@@ -315,6 +315,8 @@ def _averaging(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]
     """The running mean of weights: short at first, so that the initial weights are soon forgotten."""
 
     def average(mean: Tensor, weight: Tensor, steps: Tensor | int) -> Tensor:
+        if not weight.is_floating_point():
+            return weight
         return mean + (1 - min(decay, (1 + float(steps)) / (10 + float(steps)))) * (weight - mean)
 
     return average

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -99,17 +100,24 @@ def attention_picture(attended: Sequence[Mapping[str, Any]]) -> bytes:
     from matplotlib.figure import Figure
 
     shown = [one for one in attended if one["target"]]
-    columns = min(2, len(shown))
-    rows = -(-len(shown) // columns)
+    columns = max(1, min(2, len(shown)))
+    rows = max(1, -(-len(shown) // columns))
     figure = Figure(figsize=(7 * columns, 5.5 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     for place, one in enumerate(shown):
         axes = figure.add_subplot(rows, columns, place + 1)
         axes.imshow(one["weights"], cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        axes.set_xticks(range(len(one["source"])), one["source"], rotation=60, ha="right", fontsize=8)
-        axes.set_yticks(range(len(one["target"])), one["target"], fontsize=8)
+        read, written = ([_printable(token) for token in one[side]] for side in ("source", "target"))
+        axes.set_xticks(range(len(read)), read, rotation=60, ha="right", fontsize=8, parse_math=False)
+        axes.set_yticks(range(len(written)), written, fontsize=8, parse_math=False)
         axes.set(xlabel="read", ylabel="written")
     figure.suptitle("Attention: how much each written token looked at each token it read")
     picture = io.BytesIO()
-    figure.savefig(picture, dpi=110, format="png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # boxes for scripts the font has not
+        figure.savefig(picture, dpi=110, format="png")
     return picture.getvalue()
+
+
+def _printable(token: str) -> str:
+    return "".join(letter if letter.isprintable() else "·" for letter in token)

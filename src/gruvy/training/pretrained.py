@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -33,6 +34,7 @@ class Pretrained:
             )
         if trained.cell.key != cell.key:
             raise BadInput(f"--pretrain {folder} has the cell {trained.cell.name}; give --cell {trained.cell.name} too")
+        self.hashes = artefact.read_json(Path(folder), "hashes.json")
         self.network: LanguageNetwork = trained.model.network
         self.tokenizer, self._of = trained.inputs.vocabulary.tokenizer, trained.recipe
 

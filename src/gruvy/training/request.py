@@ -48,10 +48,22 @@ class Request:
         return {**{name: setting.default for name, setting in settings.items()}, **given}
 
 
-def check_choices(task: str, settings: Mapping[str, Any]) -> None:
-    """Refuse values a setting does not have."""
-    for name, value in settings.items():
-        choices = TASKS[task].settings[name].choices
+def check_request(request: Request) -> None:
+    """Refuse what no training can be asked for.
+
+    Raises:
+        BadInput: there is no such task, or a number or a choice is not one there is.
+    """
+    if request.task not in TASKS:
+        raise BadInput(f"there is no task {request.task!r}; there are {', '.join(TASKS)}")
+    if request.max_minutes is not None and not request.max_minutes > 0:
+        raise BadInput(f"--max-minutes is {request.max_minutes:g}; expected a number above 0")
+    if not 0 <= request.seed < 2**32:
+        raise BadInput(f"--seed is {request.seed}; expected a whole number from 0 to {2**32 - 1}")
+    if request.more_data and TASKS[request.task].study != "translate":
+        raise BadInput(f"--data names {1 + len(request.more_data)} files; gruvy train {request.task} reads one")
+    for name, value in request.settings.items():
+        choices = TASKS[request.task].settings[name].choices
         if choices and value is not None and value not in choices:
             raise BadInput(f"--{name.replace('_', '-')} is {value!r}; expected one of {', '.join(choices)}")
 

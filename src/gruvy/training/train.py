@@ -23,7 +23,7 @@ from gruvy.training.folder import check_free, place, training_folder
 from gruvy.training.forecasting import ForecastStudy
 from gruvy.training.language import LanguageStudy
 from gruvy.training.loop import fit
-from gruvy.training.request import Outcome, Request, check_choices
+from gruvy.training.request import Outcome, Request, check_request
 from gruvy.training.study import Study
 from gruvy.training.translating import TranslationStudy
 
@@ -45,7 +45,7 @@ def train(request: Request, console: Console) -> Outcome:
         Interrupted: stopped by the user; the same request takes the training up again.
     """
     clock = time.monotonic()
-    _check(request)
+    check_request(request)
     check_free(request.out, request.overwrite)
     with console.status("reading"):
         study = _STUDIES[_kind(request)](request)
@@ -97,18 +97,6 @@ def _kind(request: Request) -> str:
     return "folded"
 
 
-def _check(request: Request) -> None:
-    if request.task not in TASKS:
-        raise BadInput(f"there is no task {request.task!r}; there are {', '.join(TASKS)}")
-    if request.max_minutes is not None and not request.max_minutes > 0:
-        raise BadInput(f"--max-minutes is {request.max_minutes:g}; expected a number above 0")
-    if not 0 <= request.seed < 2**32:
-        raise BadInput(f"--seed is {request.seed}; expected a whole number from 0 to {2**32 - 1}")
-    if request.more_data and TASKS[request.task].study != "translate":
-        raise BadInput(f"--data names {1 + len(request.more_data)} files; gruvy train {request.task} reads one")
-    check_choices(request.task, request.settings)
-
-
 @contextlib.contextmanager
 def settled(seed: int) -> Iterator[None]:
     """Random numbers from `seed`, and no denormal numbers, for the length of a training."""
@@ -157,8 +145,6 @@ def _say_model(console: Console, request: Request, model: Any, seconds: float) -
 
 def _given(request: Request) -> dict[str, Any]:
     """The settings that differ from their defaults."""
-    if request.more_data and TASKS[request.task].study != "translate":
-        raise BadInput(f"--data names {1 + len(request.more_data)} files; gruvy train {request.task} reads one")
     settings = TASKS[request.task].settings
     plain: tuple[Any, ...] = (None, (), [])
     return {k: v for k, v in request.settings.items() if v not in plain and v != settings[k].default}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from torch import Tensor
 from gruvy import artefact
 from gruvy.data.pairs import PairInputs, Pairs, TrainingPairs, in_context, read_pairs
 from gruvy.data.splits import duplicate_groups, split_rows
-from gruvy.data.tables import read_table
 from gruvy.errors import BadInput
 from gruvy.models.dictionary import Dictionary
 from gruvy.tasks import pairs as modality
@@ -31,7 +30,8 @@ from gruvy.training.study import Fit
 
 PARTS = ("train", "validation", "test")
 _MOST_JUDGED = 2000  # pairs, evenly spread where there are more
-_EXAMPLES = 5
+_EXAMPLES, _DRAWN = 5, 4
+_CHARACTERS = 4  # in the room of a piece
 COPY, DICTIONARY = "copy of the source", "word-by-word dictionary"
 
 
@@ -83,8 +83,9 @@ class TranslationStudy:
         """See `Study`."""
         recipe = self.recipe
         self.inputs = PairInputs.fit(
-            self.parts["train"], self.unit, recipe.vocabulary_size, self.shared, recipe.max_tokens
-        )
+            self.parts["train"], self.unit, recipe.vocabulary_size, self.shared, recipe.max_tokens,
+            from_end=self.task.context > 0,
+        )  # fmt: skip
 
     def build(self) -> Any:
         """See `Study`."""
@@ -102,7 +103,10 @@ class TranslationStudy:
         """Measure the translations beside a copy of the source and a dictionary."""
         part = thinned(self.parts[self.judged])
         said, measured = judge_pairs(trained, part)
-        dictionary = Dictionary.fit(self.parts["train"].sources, self.parts["train"].targets)
+        most = self.recipe.max_tokens
+        long = int((self._lengths() > most).sum())
+        cut = [f"{long} training pairs have a side of more than {most} tokens, and were cut there"] if long else []
+        dictionary = Dictionary.fit(last_turns(self.parts["train"].sources), self.parts["train"].targets)
         baselines = {COPY: last_turns(part.sources), DICTIONARY: dictionary.translate(last_turns(part.sources))}
         figures = {name: self.task.metrics(texts, part.targets) for name, texts in baselines.items()}
         best = max(figures, key=lambda name: figures[name]["chrf"])
@@ -112,7 +116,7 @@ class TranslationStudy:
         spread = "" if len(part) == whole else f" of {whole}, evenly spread"
         chosen = "" if self.judged == "test" else ", which also chose the epoch that is kept"
         printed = [
-            f"{self.judged} part: {len(part)} pairs{spread}{chosen}",
+            f"{self.judged} part: {len(part)} pairs{spread}{chosen}", *cut,
             report.table({"model": measured["metrics"], **figures}), "\n".join(self.task.signatures()),
             f"beside the {best}: {report.comparison(self.task.score, bootstrap, 'the pairs')}",
             f"{measured['sentences_a_second']:.0f} texts a second, with a beam of {self.task.beam}",
@@ -123,26 +127,34 @@ class TranslationStudy:
             "baselines": figures, "bootstrap": bootstrap, "signatures": self.task.signatures(),
         }  # fmt: skip
         split = {"parts": {name: len(p) for name, p in self.parts.items()}}
+        sources = self.inputs.encode(part.sources[:_DRAWN])
         picture = attention_picture([
-            modality.attended(trained, source, one)
-            for source, one in zip(part.sources[:4], modality.translations(trained, part.sources[:4]), strict=True)
+            modality.attended(self.inputs, sources[i].tolist(), one)
+            for i, one in enumerate(modality.translations(trained, sources))
         ])  # fmt: skip
         return Outcome("\n\n".join(printed), measured, {"split.json": json.dumps(split), "attention.png": picture})
 
+    def _lengths(self) -> np.ndarray:
+        """Tokens of the longer side of each training pair."""
+        train = self.parts["train"]
+        sides = self.inputs.source.encode(train.sources), self.inputs.target.encode(train.targets)
+        return np.maximum(sides[0].lengths, sides[1].lengths)
+
     def _read(self, pairs: Pairs | None, shares: tuple[float, ...]) -> dict[str, Pairs]:
-        parts: dict[str, Pairs] = {} if pairs is None else {"train": pairs}
-        conversations: dict[str, list[str] | None] = {"train": None}
-        for name, paths in self.files.items():
-            parts[name], conversations[name] = read_part(paths, self.columns, self.request.drop_empty)
+        drop_empty, context = self.request.drop_empty, self.task.context
+        parts = {name: read_part(paths, self.columns, drop_empty) for name, paths in self.files.items()}
+        if pairs is not None:
+            parts["train"] = pairs
         if "validation" not in parts:
             if "test" in parts:
                 shares = (shares[0], 1 - shares[0])
-            parts |= split_pairs(parts["train"], conversations["train"], shares, self.task.context, self.request.seed)
-            return parts
-        context, turn = self.task.context, modality.TURN
+            return {
+                **{name: in_context(part, context, modality.TURN) for name, part in parts.items()},
+                **split_pairs(parts["train"], shares, context, self.request.seed),
+            }
         if self.request.settings.get("split") not in (None, (), Translate.settings["split"].default):
             raise BadInput("--split and --valid are both given; with --valid, all of the data is trained on")
-        return {name: in_context(part, context, conversations[name], turn) for name, part in parts.items()}
+        return {name: in_context(part, context, modality.TURN) for name, part in parts.items()}
 
 
 _FOR = {"train": "to train on", "validation": "to validate", "test": "to test"}
@@ -151,7 +163,7 @@ _FOR = {"train": "to train on", "validation": "to validate", "test": "to test"}
 def judge_pairs(trained: artefact.Trained, part: Pairs) -> tuple[list[str], dict[str, Any]]:
     """Translations of all sources of a part, and how good and how quick they are."""
     began = time.monotonic()
-    found = modality.translations(trained, part.sources)
+    found = modality.translations(trained, trained.inputs.encode(part.sources))
     took = time.monotonic() - began
     said = [trained.inputs.target.decode(one.ids) for one in found]
     measured = {
@@ -161,8 +173,8 @@ def judge_pairs(trained: artefact.Trained, part: Pairs) -> tuple[list[str], dict
     return said, measured
 
 
-def read_part(paths: Sequence[str], columns: dict[str, str], drop_empty: bool) -> tuple[Pairs, list[str] | None]:
-    """Pairs of two files, or of a table's columns, and the conversation of each where a column names them.
+def read_part(paths: Sequence[str], columns: Mapping[str, str], drop_empty: bool) -> Pairs:
+    """Pairs of two files, or of a table's columns.
 
     Raises:
         BadInput: files or columns that do not fit together; see `gruvy.data.pairs.read_pairs`.
@@ -175,21 +187,14 @@ def read_part(paths: Sequence[str], columns: dict[str, str], drop_empty: bool) -
         )
     if len(paths) == 2 and columns:
         raise BadInput(f"--{next(iter(columns))} names a column of a table, and two files came; leave it out")
-    pairs = read_pairs(paths, sides or None, drop_empty)
-    name = columns.get("conversation")
-    if name is None:
-        return pairs, None
-    table = read_table(paths[0], {**dict.fromkeys(sides, "text"), name: "label"}, drop_empty=drop_empty)
-    return pairs, list(table.columns[name])
+    return read_pairs(paths, sides or None, drop_empty, columns.get("conversation"))
 
 
-def split_pairs(
-    pairs: Pairs, conversations: list[str] | None, shares: Sequence[float], context: int, seed: int
-) -> dict[str, Pairs]:
+def split_pairs(pairs: Pairs, shares: Sequence[float], context: int, seed: int) -> dict[str, Pairs]:
     """Parts of pairs: at random, with equal sources together; whole conversations where they are read in context.
 
     Args:
-        shares: of training and validation, and of testing where there are three.
+        shares: of training and validation, and of testing where there are three; the rest is left out.
 
     Raises:
         BadInput: shares that are none, or too few pairs.
@@ -199,23 +204,32 @@ def split_pairs(
             f"--split {' '.join(f'{s:g}' for s in shares)}: expected two or three shares that sum to at most 1, of "
             "training, validation and test, such as 0.9 0.05 0.05"
         )
-    whole = in_context(pairs, context, conversations, modality.TURN)
-    if context and conversations is None:  # one conversation: parts follow one another
+    whole = in_context(pairs, context, modality.TURN)
+    if context and pairs.conversations is None:  # one conversation: parts follow one another
         bounds = np.round(np.cumsum([0.0, *shares]) * len(pairs)).astype(int)
         rows = [np.arange(first, stop) for first, stop in itertools.pairwise(bounds)]
     else:
-        groups: Any = conversations if context else duplicate_groups(pairs.sources)
-        if context:
-            groups = np.unique(groups, return_inverse=True)[1]
-        # Without a test part, what split_rows calls test is the other half of the validation part.
-        last, middle = (shares[2], shares[1]) if len(shares) == 3 else (shares[1] / 2, shares[1] / 2)
-        split = split_rows(groups, test_size=last, validation_size=middle, seed=seed)
-        rows = [split.train, split.validation, split.test]
-        if len(shares) == 2:
-            rows = [split.train, np.sort(np.concatenate(rows[1:]))]
+        rows = _dealt(pairs, shares, context, seed)
     if not all(map(len, rows)):
         raise BadInput(f"{len(pairs)} pairs are too few to split into {len(rows)} parts; give more")
     return dict(zip(PARTS, map(whole.take, rows), strict=False))
+
+
+def _dealt(pairs: Pairs, shares: Sequence[float], context: int, seed: int) -> list[np.ndarray]:
+    """Row numbers of each part, dealt at random."""
+    names = pairs.conversations
+    groups = duplicate_groups(pairs.sources)
+    if context and names is not None:
+        groups = np.unique(names, return_inverse=True)[1]
+        if groups.max() < 2:
+            raise BadInput(f"{groups.max() + 1} conversations are too few to split; give at least 3, or --valid")
+    # Without a test part, what split_rows calls test is the other half of the validation part.
+    last, middle = (shares[2], shares[1]) if len(shares) == 3 else (shares[1] / 2, shares[1] / 2)
+    split = split_rows(groups, test_size=last, validation_size=middle, seed=seed)
+    kept = np.random.default_rng(seed).permutation(split.train)[: max(1, round(shares[0] * len(pairs)))]
+    if len(shares) == 3:
+        return [np.sort(kept), split.validation, split.test]
+    return [np.sort(kept), np.sort(np.concatenate([split.validation, split.test]))]
 
 
 def thinned(pairs: Pairs) -> Pairs:
@@ -228,6 +242,8 @@ def thinned(pairs: Pairs) -> Pairs:
 def _recipe(name: str, settings: dict[str, Any]) -> TranslationRecipe:
     recipe = named_recipe(modality.KIND, name)
     assert isinstance(recipe, TranslationRecipe)
+    if settings["unit"] == "char":
+        recipe = replace(recipe, max_tokens=_CHARACTERS * recipe.max_tokens)
     chosen = {
         "encoder": settings["encoder"], "attention": settings["attention"], "vocabulary_size": settings["vocabulary"],
     }  # fmt: skip
