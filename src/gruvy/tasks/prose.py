@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ WHAT = "texts"
 _WINDOW = 512  # steps of a batch that is scored
 _AT_LEAST = 20_000  # tokens of a row of it
 _ROWS = 32
+_MOST_READ = 20_000  # tokens of a prompt: what is further back is long forgotten
 _MOST_SCORES = 2**25  # numbers held at once
 
 
@@ -95,6 +97,13 @@ def words(texts: Sequence[str]) -> int:
     return sum(len(text.split()) + len(text.splitlines()) for text in texts)
 
 
+class LongPrompt(UserWarning):
+    """A prompt is longer than is read."""
+
+    def __init__(self, tokens: int):
+        super().__init__(f"the prompt has {tokens:,} tokens; the last {_MOST_READ:,} are read")
+
+
 class Writer:
     """Goes on with a text, token by token.
 
@@ -114,6 +123,9 @@ class Writer:
     def write(self, prompt: str, length: int) -> Iterator[str]:
         """Pieces of text, as they come, `length` tokens in all; a text that ends before begins another."""
         ids = self.inputs.prompt(prompt)
+        if len(ids) > _MOST_READ:
+            warnings.warn(LongPrompt(len(ids)), stacklevel=3)
+            ids = ids[-_MOST_READ:]
         after_word = self.vocabulary.unit == "word" and ids[-1] != END and not prompt[-1].isspace()
         return self.vocabulary.written(self._tokens(ids, length), after_word)
 
