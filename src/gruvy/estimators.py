@@ -282,8 +282,10 @@ def _texts(X: Any) -> list[str]:
     if not texts or wrong is not None:
         raise BadInput(f"texts were given as {X!r:.60}; give a list of str")
     for number, text in enumerate(texts):
-        if any("\ud800" <= letter <= "\udfff" for letter in text):
-            raise BadInput(f"text {number + 1} is not valid Unicode; give it as UTF-8")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise BadInput(f"text {number + 1} is not valid Unicode; give it as UTF-8") from None
     return texts
 
 

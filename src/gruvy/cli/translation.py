@@ -65,11 +65,15 @@ def evaluate_translation(
     part = _pairs(trained, files, columns, drop_empty) if files else _own_pairs(trained)
     part = thinned(part)
     _, measured = judge_pairs(trained, part)
-    baseline = trained.task.metrics(last_turns(part.sources), part.targets)
+    if files:
+        name, baseline = COPY, trained.task.metrics(last_turns(part.sources), part.targets)
+    else:
+        before = artefact.read_json(Path(folder), "metrics.json")
+        name, baseline = before["best_baseline"], before["baseline"]
     if as_json:
         print(to_json({"task": "translate", **measured, "baseline": baseline}))
         return
-    shown = table({"model": measured["metrics"], f"baseline: {COPY}": baseline})
+    shown = table({"model": measured["metrics"], f"baseline: {name}": baseline})
     print("\n\n".join([f"{len(part)} pairs", *part.notes, shown, "\n".join(trained.task.signatures())]))
 
 

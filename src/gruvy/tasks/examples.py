@@ -19,9 +19,18 @@ def predict_examples(trained: Any, raw: Any, is_one: bool) -> Any:
     """
     if is_one:
         return predict_examples(trained, [raw], False)[0]
+    several = listed(raw)
+    if not several:
+        return []
+    return trained.task.predictions(trained.branches(trained.inputs(several))[trained.model.answer])
+
+
+def listed(raw: Any) -> list[Any]:
+    """Several inputs as a list.
+
+    Raises:
+        BadInput: they are none.
+    """
     if isinstance(raw, (Mapping, bytes)) or not isinstance(raw, Iterable):
         raise BadInput(f"predict was given {raw!r:.60}; expected one input, or a list of them")
-    raw = list(raw)
-    if not raw:
-        return []
-    return trained.task.predictions(trained.branches(trained.inputs(raw))[trained.model.answer])
+    return list(raw)

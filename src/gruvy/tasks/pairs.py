@@ -12,6 +12,7 @@ from gruvy.data.vocabulary import END
 from gruvy.errors import BadInput
 from gruvy.models.beam import Translation, translate
 from gruvy.models.translation import TranslationModel, translation_model
+from gruvy.tasks.examples import listed
 from gruvy.tasks.recipes import TranslationRecipe
 
 KIND = "pairs"
@@ -59,7 +60,7 @@ def predict(trained: Any, raw: Any) -> Any:
     """
     if isinstance(raw, str):
         return predict(trained, [raw])[0]
-    texts = list(raw)
+    texts = listed(raw)
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise BadInput(f"text {number + 1} is a {type(text).__name__}; expected a str")

@@ -18,6 +18,7 @@ from gruvy.data.vocabulary import END
 from gruvy.errors import BadInput
 from gruvy.models.language import LanguageModel, LanguageNetwork, language_model
 from gruvy.models.sampling import Sampling, Scores
+from gruvy.tasks.examples import listed
 from gruvy.tasks.recipes import LanguageRecipe
 
 KIND = "prose"
@@ -80,7 +81,7 @@ def predict(trained: Any, raw: Any) -> Any:
     """How probable a text is, or each of several: tokens, perplexity and bits a character."""
     if isinstance(raw, str):
         return predict(trained, [raw])[0]
-    return [_judged(trained, text, number + 1) for number, text in enumerate(raw)]
+    return [_judged(trained, text, number + 1) for number, text in enumerate(listed(raw))]
 
 
 def _judged(trained: Any, text: Any, number: int) -> dict[str, Any]:

@@ -226,7 +226,9 @@ def _dealt(pairs: Pairs, shares: Sequence[float], context: int, seed: int) -> li
     # Without a test part, what split_rows calls test is the other half of the validation part.
     last, middle = (shares[2], shares[1]) if len(shares) == 3 else (shares[1] / 2, shares[1] / 2)
     split = split_rows(groups, test_size=last, validation_size=middle, seed=seed)
-    kept = np.random.default_rng(seed).permutation(split.train)[: max(1, round(shares[0] * len(pairs)))]
+    kept = split.train
+    if sum(shares) < 1 - 1e-9:
+        kept = np.random.default_rng(seed).permutation(kept)[: max(1, round(shares[0] * len(pairs)))]
     if len(shares) == 3:
         return [np.sort(kept), split.validation, split.test]
     return [np.sort(kept), np.sort(np.concatenate([split.validation, split.test]))]
