@@ -251,6 +251,15 @@ def test_a_long_prompt_is_read_in_parts_as_if_at_once(model, monkeypatch):
     assert written(model, prompt, 30) == whole
 
 
+def test_of_a_huge_prompt_the_end_is_read_with_a_note(model, monkeypatch):
+    beginning, end = "noon " * 50, "the baker lifts the bridge at noon . " * 10
+    monkeypatch.setattr(prose, "_MOST_READ", len(model.inputs([end])) - 5)
+    with pytest.warns(prose.LongPrompt, match=r"tokens; the last \d+ are read"):
+        expected = written(model, end, 30)
+    with pytest.warns(prose.LongPrompt):
+        assert written(model, beginning + end, 30) == expected
+
+
 def test_pieces_come_before_the_text_is_over(model):
     pieces = model.generate(PROMPT, 10**9)
     for _ in range(10):

@@ -11,11 +11,13 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from gruvy.cells import Cell
+from gruvy.data.text import PADDING, UNKNOWN
 from gruvy.errors import BadInput
 from gruvy.layers import Recurrent
 from gruvy.layers.recurrent import States
 from gruvy.models.cross_entropy import cross_entropy, sampled_cross_entropy
 from gruvy.models.parts import LockedDropout
+from gruvy.models.sampling import Scores
 
 _STARTS_WITHIN = 0.1  # of the embeddings
 
@@ -147,6 +149,17 @@ class LanguageModel(nn.Module):
     def __init__(self, network: LanguageNetwork):
         super().__init__()
         self.network = network
+        self._scores: tuple[Any, Scores] | None = None
+
+    def scores(self) -> Scores:
+        """Scores of the tokens that can be written, for one text; made again only where the weights have changed."""
+        weight, bias = self.network.embedding.weight, self.network.bias
+        state = weight.data_ptr(), weight._version, bias._version
+        if self._scores is None or self._scores[0] != state:
+            written = bias.detach().clone()
+            written[[PADDING, UNKNOWN]] = -torch.inf
+            self._scores = state, Scores(weight, written)
+        return self._scores[1]
 
 
 def language_model(

@@ -11,16 +11,16 @@ from torch import Tensor
 from gruvy.errors import BadInput
 
 _LARGE = 2**20  # numbers in the matrix of a vocabulary from which on it is worth a copy in eight bits
-_COLDEST = 1e-6  # temperature, below which only the likeliest token is drawn
-_MOST_EXACT = 128  # tokens
-_WITHIN = 8.0  # of the best score: what is scored exactly
+_COLDEST, _HOTTEST = 1e-6, 1e-30  # temperature below which only the likeliest token is drawn; least factor of scores
+_MOST_EXACT = 64  # tokens
+_WITHIN = 4.0  # of the best score: what is scored exactly
 
 
 class Scores:
     """Scores of all tokens for one state at a time, as quick as memory allows.
 
     The matrix of a large vocabulary is read in eight bits, a quarter of the bytes, so that scores are off by some
-    hundredths; then the best tokens within 8 of the best one, at most 128, are scored again, exactly.
+    hundredths; then the best tokens within 4 of the best one, at most 64, are scored again, exactly.
 
     Args:
         weight: `(vocabulary, units)`; bias: `(vocabulary,)`.
@@ -82,14 +82,15 @@ class Sampling:
         if 0 < self.top_k < len(scores):
             kept = np.argpartition(scores, -self.top_k)[-self.top_k :]
             scores = scores[kept]
-        weights = np.exp((scores - scores.max()).astype(np.float64) / self.temperature)
+        weights = np.exp((scores - scores.max()) * np.float32(max(1 / self.temperature, _HOTTEST)))
         if self.top_p < 1:
             order = np.argsort(-weights)
-            total = np.cumsum(weights[order])
+            total = np.cumsum(weights[order], dtype=np.float64)
             order = order[: int(np.searchsorted(total, self.top_p * total[-1])) + 1]
             kept = order if kept is None else kept[order]
             weights = weights[order]
-        total = np.cumsum(weights)
+        total = np.cumsum(weights, dtype=np.float64)
         place = int(np.searchsorted(total, rng.random() * total[-1], side="right"))
-        place = min(place, int(np.flatnonzero(weights)[-1]))  # the product may round up to the whole
+        if place == len(total):  # the product has been rounded up to the whole
+            place = int(np.flatnonzero(weights)[-1])
         return place if kept is None else int(kept[place])

@@ -13,11 +13,10 @@ from torch import Tensor
 
 from gruvy.cells import Cell
 from gruvy.data.prose import ProseInputs, Stream, clean
-from gruvy.data.text import PADDING, UNKNOWN
 from gruvy.data.vocabulary import END
 from gruvy.errors import BadInput
 from gruvy.models.language import LanguageModel, LanguageNetwork, language_model
-from gruvy.models.sampling import Sampling, Scores
+from gruvy.models.sampling import Sampling
 from gruvy.tasks.examples import listed
 from gruvy.tasks.recipes import LanguageRecipe
 
@@ -117,9 +116,7 @@ class Writer:
         self.network, self.vocabulary = trained.model.network.eval(), trained.inputs.vocabulary
         self.inputs, self.sampling, self.rng = trained.inputs, sampling, np.random.default_rng(seed)
         self.states: Any = None
-        bias = self.network.bias.detach().clone()
-        bias[[PADDING, UNKNOWN]] = -torch.inf
-        self.scores = Scores(self.network.embedding.weight, bias)
+        self.scores = trained.model.scores()
 
     def write(self, prompt: str, length: int) -> Iterator[str]:
         """Pieces of text, as they come, `length` tokens in all; a text that ends before begins another."""
