@@ -74,7 +74,11 @@ def test_the_same_seed_gives_the_same_model(fitted):
     model, writer = fitted
     np.random.seed(5)
     assert weights(clone(model).fit(*PAIRS)) == weights(model) != weights(clone(model).set_params(seed=1).fit(*PAIRS))
-    assert clone(writer).fit(TEXT).score(TEXT) == writer.score(TEXT) != clone(writer).set_params(seed=1).fit(TEXT).score(TEXT)
+    assert (
+        clone(writer).fit(TEXT).score(TEXT)
+        == writer.score(TEXT)
+        != clone(writer).set_params(seed=1).fit(TEXT).score(TEXT)
+    )
 
 
 def weights(model):
@@ -84,7 +88,7 @@ def weights(model):
 def test_searches_and_cross_validation_work():
     scores = cross_val_score(translator(split=(0.8, 0.2)), *PAIRS, cv=2)
     assert scores.shape == (2,)
-    search = GridSearchCV(generator(), {"unit": ["word", "char"]}, cv=2).fit([TEXT[:2000], TEXT[2000:]])
+    search = GridSearchCV(generator(split=(0.8, 0.2)), {"unit": ["word", "char"]}, cv=2).fit(prose.lines(100))
     assert search.best_params_["unit"] == "char", "a character is less uncertain than a word"
 
 
@@ -110,8 +114,7 @@ def test_it_learns_the_rule_and_scores_bleu():
 
 
 def test_it_is_the_model_of_the_command(fitted, tmp_path):
-    done = gruvy("train", "translate", "--data", *pairs.files(60), "--out", tmp_path / "out", "--unit", "word", "--recipe",
-                 pairs.NAME)  # fmt: skip
+    done = gruvy(*pairs.command(tmp_path / "out"))
     assert done.code == 0
     assert gruvy("predict", tmp_path / "out", *PAIRS[0]).out.splitlines() == fitted[0].predict(PAIRS[0])
 
@@ -232,7 +235,8 @@ def test_texts_that_cannot_be_learned_from_are_refused(X):
 
 
 @pytest.mark.parametrize(
-    "asked", [{"temperature": -1}, {"top_k": -1}, {"top_p": 0}, {"top_p": 2}, {"seed": -1}, {"temperature": float("nan")}]
+    "asked",
+    [{"temperature": -1}, {"top_k": -1}, {"top_p": 0}, {"top_p": 2}, {"seed": -1}, {"temperature": float("nan")}],
 )
 def test_sampling_that_cannot_be_is_refused(fitted, asked):
     with pytest.raises(BadInput):

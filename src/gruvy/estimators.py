@@ -234,10 +234,10 @@ class Translator(BaseEstimator):
         sources, targets = _sides(X, y)
         names = ("unit", "vocabulary", "vocabularies", "encoder", "attention", "beam", "length_penalty", "context")
         settings = {name: getattr(self, name) for name in names} | {"split": tuple(self.split)}
-        for number, pair in enumerate(zip(sources, targets, strict=True)):
+        pairs = cleaned(sources, targets)
+        for number, pair in enumerate(zip(pairs.sources, pairs.targets, strict=True)):
             if not all(map(str.strip, pair)):
                 raise BadInput(f"pair {number + 1} has an empty side; give texts, or leave the pair out")
-        pairs = cleaned(sources, targets)
         self.trained_ = _trained(TranslationStudy(_request("translate", self, settings), pairs), self.quiet)
         return self
 
@@ -278,10 +278,11 @@ def _sides(X: Any, y: Any) -> tuple[list[str], list[str]]:
 def _texts(X: Any) -> list[str]:
     """A text, or several, as a list."""
     texts = [X] if isinstance(X, str) else list(X) if isinstance(X, Iterable) else []
-    wrong = next((one for one in texts if not isinstance(one, str)), None)
-    if not texts or wrong is not None:
+    if not texts:
         raise BadInput(f"texts were given as {X!r:.60}; give a list of str")
     for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise BadInput(f"text {number + 1} is a {type(text).__name__}; expected a str")
         try:
             text.encode()
         except UnicodeEncodeError:

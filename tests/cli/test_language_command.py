@@ -91,7 +91,7 @@ def test_pieces_are_what_is_learned_unasked(out):
 
 
 def test_options_of_a_training(out, tmp_path):
-    valid, test = save(tmp_path, text(40, 1), "v.txt"), save(tmp_path, text(40, 2), "t.txt")
+    valid, test = save(tmp_path, text(40, 1), "v.txt"), save(tmp_path, text(50, 2), "t.txt")
     cell = f"{my_cells.__file__}:my_gru"
     with small_recipe(**QUICK):
         done = gruvy(*train(text_file(), out, "--valid", valid, "--test", test, "--cell", cell, "--engine", "eager",
@@ -102,7 +102,7 @@ def test_options_of_a_training(out, tmp_path):
     model = library.load(out)
     assert (model.cell.name, model.engine, model.about["seed"]) == ("my_gru", "eager", 3)
     assert len(model.inputs.vocabulary) == 20
-    assert gruvy("evaluate", out, "--json").json["n"] == len(model.inputs([text(40, 2)]))
+    assert gruvy("evaluate", out, "--json").json["n"] == len(model.inputs([text(50, 2)]))
 
 
 def test_shares_of_the_text(out):

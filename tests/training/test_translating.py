@@ -8,21 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import sacrebleu
 import torch
-from tests.fixtures import pairs as fixture
 from tests.fixtures import small
 from tests.fixtures.my_cells import my_gru
 from tests.fixtures.pairs import (
     FILES,
+    KINDS,
     QUICK,
-    SIDES,
     TALKING,
+    figures,
     files,
     pairs,
+    parts,
     request,
     small_recipe,
-    table,
     talks,
     talks_file,
     trained,
@@ -34,18 +33,17 @@ from tests.fixtures.small import snapshot, strict_json, train, write_csv
 import gruvy
 from gruvy.cells import CATALOGUE
 from gruvy.data.pairs import LongSource
-from gruvy.data.splits import duplicate_groups
 from gruvy.errors import BadInput, Interrupted
-from gruvy.models.attention import KINDS
+from gruvy.models.attention import KINDS as ATTENTIONS
 from gruvy.models.dictionary import Dictionary
 from gruvy.models.encoders import ENCODERS
-from gruvy.training import loop
+from gruvy.training import loop, report, translating
 from gruvy.training.pictures import attention_picture
-from gruvy.training.translating import COPY, DICTIONARY, TranslationStudy
+from gruvy.training.translating import COPY, DICTIONARY
 
 METRICS = {"bleu", "bleu_lowercase", "chrf"}
+PNG = b"\x89PNG\r\n\x1a\n"
 COMPARED = ("metrics", "baselines", "history", "bootstrap")
-LENGTHS = {"train": 432, "validation": 24, "test": 24}
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +57,13 @@ def out(tmp_path):
     return tmp_path / "out"
 
 
+@pytest.fixture
+def unpainted(monkeypatch):
+    """Pictures take most of the time of the shortest trainings."""
+    monkeypatch.setattr(report, "training_curve", lambda history: PNG)
+    monkeypatch.setattr(translating, "attention_picture", lambda attended: PNG)
+
+
 @pytest.fixture(params=["words", "pieces", "talks"])
 def finished(request):
     return trained(request.param)
@@ -68,23 +73,9 @@ def read(folder, name):
     return strict_json((folder / name).read_text())
 
 
-def parts(*data, **changes):
-    """The parts of a training, by name, as pairs of texts."""
-    found = TranslationStudy(request(Path("nowhere"), *data, **changes)).parts
-    return {name: list(zip(part.sources, part.targets, strict=True)) for name, part in found.items()}
-
-
 def assert_whole(folder, more=()):
     assert {p.name for p in folder.iterdir()} == FILES | set(more)
     assert isinstance(gruvy.load(folder).predict("pilot buys old lamp")["translation"], str)
-
-
-def figures(said, references):
-    return {
-        "bleu": sacrebleu.corpus_bleu(said, [references]).score,
-        "bleu_lowercase": sacrebleu.corpus_bleu(said, [references], lowercase=True).score,
-        "chrf": sacrebleu.corpus_chrf(said, [references]).score,
-    }
 
 
 # The artefact and its figures
@@ -117,7 +108,7 @@ def test_it_learned_the_rule():
 @pytest.mark.parametrize("kind", ["words", "pieces"])
 def test_the_figures_are_sacrebleu_s_of_what_predict_says(kind):
     folder, outcome = trained(kind)
-    sources, references = zip(*parts(*files(), **fixture._KINDS[kind])["test"], strict=True)
+    sources, references = zip(*parts(*files(), **KINDS[kind])["test"], strict=True)
     said = [one["translation"] for one in gruvy.load(folder).predict(sources)]
     assert outcome.measured["metrics"] == figures(said, list(references))
 
@@ -131,6 +122,16 @@ def test_the_baselines_are_a_copy_and_the_training_part_s_dictionary():
         COPY: figures(sources, references), DICTIONARY: figures(dictionary.translate(sources), references),
     }  # fmt: skip
     assert outcome.measured["best_baseline"] == DICTIONARY
+
+
+def test_a_conversation_s_figures_are_of_answers_in_context():
+    folder, outcome = trained("talks")
+    sources, references = map(list, zip(*parts(talks_file(), **KINDS["talks"])["test"], strict=True))
+    said = [one["translation"] for one in gruvy.load(folder).predict(sources)]
+    assert outcome.measured["metrics"] == figures(said, references)
+    assert outcome.measured["metrics"]["chrf"] > 90, "it needs the turn before"
+    last = [source.split(" ⏎ ")[-1] for source in sources]
+    assert outcome.measured["baselines"][COPY] == figures(last, references)
 
 
 def test_what_is_printed_has_figures_signatures_baselines_and_examples(finished):
@@ -170,12 +171,11 @@ def test_separate_vocabularies_know_their_own_side_only():
     inputs = gruvy.load(trained("pieces")[0]).inputs
     source, target = (set(side.tokenizer.get_vocab()) for side in (inputs.source, inputs.target))
     assert not inputs.shared
-    assert "Ġlamp" in source - target and "Ġlampi" in target - source
+    assert "Ġlamp" in source - target
+    assert "Ġlampi" in target - source
 
 
 # The picture
-
-PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def test_the_picture_of_attention_is_written(finished):
@@ -187,7 +187,9 @@ def drawn(*tokens):
     return attention_picture([one])
 
 
-@pytest.mark.parametrize("tokens", [("$$", "a$b$"), ("$x_{$", r"\frac"), ("\x07", "\n", ""), ("家", "дом"), ("_^", "%")])
+@pytest.mark.parametrize(
+    "tokens", [("$$", "a$b$"), ("$x_{$", r"\frac"), ("\x07", "\n", ""), ("家", "дом"), ("_^", "%")]
+)
 def test_tokens_are_drawn_as_they_stand_whatever_they_are(tokens):
     assert drawn(*tokens).startswith(PNG)
 
@@ -201,172 +203,6 @@ def test_the_picture_shows_where_attention_is():
     assert attention_picture([one]) != attention_picture([{**one, "weights": [[0.0, 1.0], [1.0, 0.0]]}])
 
 
-# Parts
-
-
-def test_equal_sources_are_in_one_part_and_every_pair_is_in_one():
-    made = [(source.upper() if i % 2 else source, target) for i, (source, target) in enumerate(pairs(40) * 3)]
-    found = parts(*write(small._FOLDER, made, "repeated"))
-    assert sorted(pair for part in found.values() for pair in part) == sorted(made)
-    groups = [set(duplicate_groups([source for source, _ in made[:1]]))]
-    groups = [{source.lower() for source, _ in part} for part in found.values()]
-    assert not (groups[0] & groups[1] | groups[0] & groups[2] | groups[1] & groups[2])
-
-
-@pytest.mark.parametrize(
-    ("shares", "expected"),
-    [((0.9, 0.05, 0.05), LENGTHS), ((0.5, 0.25, 0.25), {"train": 240, "validation": 120, "test": 120}),
-     ((0.8, 0.2), {"train": 384, "validation": 96}), ((0.3, 0.1, 0.1), {"train": 144, "validation": 48, "test": 48}),
-     ((0.5, 0.1), {"train": 240, "validation": 48})],
-)  # fmt: skip
-def test_shares_are_of_all_pairs(shares, expected):
-    found = parts(*files(), settings={"split": shares})
-    assert {name: len(part) for name, part in found.items()} == expected
-    every = [pair for part in found.values() for pair in part]
-    assert len(set(every)) == len(every)
-    assert set(every) <= set(pairs())
-
-
-def test_the_split_follows_the_seed():
-    first, again, other = (parts(*files(), seed=seed)["test"] for seed in (0, 0, 1))
-    assert first == again != other
-
-
-def test_no_pair_is_lost_where_parts_cannot_be_even():
-    """Conversations of very different lengths."""
-    made = [{**row, "who": f"talk {int(i**0.6)}"} for i, row in enumerate(talks(20))]
-    found = parts(write_csv(small._FOLDER / "uneven.csv", made), settings={"context": 1}, columns=TALKING)
-    assert sum(map(len, found.values())) == len(made)
-
-
-def test_files_to_validate_and_to_test_leave_all_pairs_to_train_on(out, tmp_path):
-    valid, test = write(tmp_path, unseen()[:10], "valid"), write(tmp_path, unseen()[10:25], "test")
-    outcome = train(request(out, settings={"valid": tuple(map(str, valid)), "test": tuple(map(str, test))}))
-    assert read(out, "split.json")["parts"] == {"train": 60, "validation": 10, "test": 15}
-    assert (outcome.measured["part"], outcome.measured["n"]) == ("test", 15)
-    sources, references = map(list, zip(*unseen()[10:25], strict=True))
-    said = [one["translation"] for one in gruvy.load(out).predict(sources)]
-    assert outcome.measured["metrics"] == figures(said, references)
-    assert set(read(out, "config.json")["data"]["files"]) == {"train", "validation", "test"}
-
-
-def test_files_to_validate_alone_are_judged_on_and_it_is_said(out, tmp_path):
-    valid = write(tmp_path, unseen()[:10], "valid")
-    outcome = train(request(out, settings={"valid": tuple(map(str, valid))}))
-    assert (outcome.measured["part"], outcome.measured["n"]) == ("validation", 10)
-    assert "which also chose the epoch that is kept" in outcome.printed
-
-
-def test_files_to_test_alone_leave_the_rest_to_validate(tmp_path):
-    settings = {"test": tuple(map(str, write(tmp_path, unseen()[:10], "test"))), "split": (0.8, 0.1, 0.1)}
-    found = parts(*files(60), settings=settings)
-    assert {name: len(part) for name, part in found.items()} == {"train": 48, "validation": 12, "test": 10}
-
-
-def test_the_vocabulary_is_of_the_training_part_alone(out, tmp_path):
-    valid = write(tmp_path, [("zither zither", "zitterut zitterut")] * 3 + unseen()[:9], "valid")
-    train(request(out, settings={"valid": tuple(map(str, valid))}))
-    vocabulary = gruvy.load(out).inputs.source.tokenizer.get_vocab()
-    assert "kettle" in vocabulary and "keteli" in vocabulary
-    assert not {"zither", "zitterut"} & set(vocabulary)
-
-
-# A table
-
-
-def test_a_table_and_two_files_give_the_same_model(out, tmp_path):
-    train(request(out))
-    data = table(tmp_path, pairs(60))
-    outcome = train(request(tmp_path / "other", data, columns=SIDES))
-    assert (out / "model.safetensors").read_bytes() == (tmp_path / "other" / "model.safetensors").read_bytes()
-    assert outcome.measured["metrics"] == read(out, "metrics.json")["metrics"]
-    assert read(tmp_path / "other", "config.json")["data"]["columns"] == SIDES
-
-
-def test_empty_sides_and_names_are_left_out_when_asked_and_conversations_stay_whole(tmp_path):
-    rows = talks(30)
-    rows[7]["who"], rows[9]["answered"], rows[20]["said"] = "", "", " "
-    data = write_csv(tmp_path / "holes.csv", rows)
-    found = parts(data, columns=TALKING, settings={"context": 1}, drop_empty=True)
-    every = {pair for part in found.values() for pair in part}
-    kept = [row for i, row in enumerate(rows) if i not in (7, 9, 20)]
-    assert sum(map(len, found.values())) == len(kept)
-    expected, before = set(), {}
-    for row in kept:
-        source = " ⏎ ".join([*before.get(row["who"], ()), row["said"]])
-        before[row["who"]] = (row["said"], row["answered"])
-        expected.add((source, row["answered"]))
-    assert every == expected
-
-
-# Conversations
-
-
-def conversation_of(pair, rows):
-    """The conversations that a pair with its context may be from."""
-    said = pair[0].split(" ⏎ ")
-    return {
-        row["who"] for before, row in zip([None, *rows], rows, strict=False)
-        if (row["said"], row["answered"]) == (said[-1], pair[1])
-        and (len(said) == 1 or (before and before["who"] == row["who"] and said[:-1] == [before["said"], before["answered"]]))
-    }  # fmt: skip
-
-
-def numbered():
-    """Conversations in which every text names its conversation."""
-    rows = []
-    for row in talks(24):
-        number = row["who"].split()[1]
-        rows.append({**row, "said": f"{row['said']} {number}", "answered": f"{row['answered']} {number}"})
-    return rows
-
-
-@pytest.mark.parametrize("shares", [(0.9, 0.05, 0.05), (0.6, 0.2, 0.2), (0.7, 0.3)])
-@pytest.mark.parametrize("context", [1, 2, 20])
-def test_context_stays_within_a_conversation_and_conversations_in_a_part(context, shares, tmp_path):
-    data = write_csv(tmp_path / "talks.csv", numbered())
-    found = parts(data, columns=TALKING, settings={"context": context, "split": shares})
-    assert sum(map(len, found.values())) == len(numbered())
-    owners = []
-    for part in found.values():
-        names = [{text.split()[-1] for text in (*source.split(" ⏎ "), target)} for source, target in part]
-        assert all(len(name) == 1 for name in names), "a context from another conversation"
-        owners.append(set.union(*names))
-        turns = [len(source.split(" ⏎ ")) for source, _ in part]
-        assert sorted(turns) == sorted([min(2 * i, 2 * context) + 1 for i in range(6)] * len(owners[-1]))
-    assert sum(map(len, owners)) == 24, "a conversation in two parts"
-
-
-def test_two_files_are_one_conversation_and_its_parts_follow_one_another(tmp_path):
-    made = [(f"q{i}", f"a{i}") for i in range(40)]
-    found = parts(*write(tmp_path, made), settings={"context": 1, "split": (0.5, 0.25, 0.25)})
-    sources = ["q0", *(f"q{i - 1} ⏎ a{i - 1} ⏎ q{i}" for i in range(1, 40))]
-    assert [source for part in found.values() for source, _ in part] == sources
-
-
-def test_files_to_test_have_their_context_too(tmp_path):
-    test = write_csv(tmp_path / "test.csv", talks(3, seed=7))
-    for settings in ({}, {"valid": (str(test),)}):
-        wish = {"context": 1, "test": (str(test),), **settings}
-        found = parts(talks_file(), columns=TALKING, settings=wish)["test"]
-        assert [source.count(" ⏎ ") for source, _ in found] == [0, 2, 2, 2, 2, 2] * 3
-
-
-def test_without_context_conversations_are_pairs_like_others():
-    found = parts(talks_file(), columns=TALKING)
-    assert not any("⏎" in source for part in found.values() for source, _ in part)
-
-
-def test_a_conversation_s_figures_are_of_answers_in_context():
-    folder, outcome = trained("talks")
-    sources, references = map(list, zip(*parts(talks_file(), **fixture._KINDS["talks"])["test"], strict=True))
-    said = [one["translation"] for one in gruvy.load(folder).predict(sources)]
-    assert outcome.measured["metrics"] == figures(said, references)
-    assert outcome.measured["metrics"]["chrf"] > 90, "it needs the turn before"
-    last = [source.split(" ⏎ ")[-1] for source in sources]
-    assert outcome.measured["baselines"][COPY] == figures(last, references)
-
-
 # What is trained
 
 
@@ -374,7 +210,7 @@ def test_a_conversation_s_figures_are_of_answers_in_context():
     ("settings", "changes"),
     [
         *(({"encoder": encoder}, {}) for encoder in ENCODERS[1:]),
-        *(({"attention": kind}, {}) for kind in KINDS[1:]),
+        *(({"attention": kind}, {}) for kind in ATTENTIONS[1:]),
         ({"unit": "char", "vocabularies": "separate"}, {}),
         ({"beam": 1, "unit": "bpe"}, {}),
         ({}, {"cell": CATALOGUE["lstm"]}),
@@ -399,13 +235,13 @@ def test_everything_on_offer_trains_judges_and_is_read_back(settings, changes, o
     assert outcome.measured["metrics"] == figures(said, references)
 
 
-def test_the_sizes_asked_for_are_those_of_the_vocabularies(out):
+def test_the_sizes_asked_for_are_those_of_the_vocabularies(out, unpainted):
     train(request(out, settings={"vocabulary": 9}))
     assert len(gruvy.load(out).inputs.source) == 9
 
 
 @pytest.mark.parametrize("unit", ["word", "bpe"])
-def test_the_same_seed_gives_the_same_numbers_and_weights(unit, out, tmp_path):
+def test_the_same_seed_gives_the_same_numbers_and_weights(unit, out, tmp_path, unpainted):
     torch.manual_seed(123)
     np.random.seed(123)
     first, again = (train(request(folder, settings={"unit": unit})) for folder in (out, tmp_path / "again"))
@@ -423,7 +259,7 @@ def test_pairs_longer_than_is_read_are_cut_and_counted(out, tmp_path):
     assert "training pairs have a side of more than 8 tokens" in outcome.printed
 
 
-def test_trained_directories_differ_where_the_target_tokenizer_was(out, tmp_path):
+def test_trained_directories_differ_where_the_target_tokenizer_was(out, unpainted):
     """Overwriting a model of two vocabularies by one of one leaves nothing of the first."""
     train(request(out, settings={"vocabularies": "separate"}))
     train(request(out, overwrite=True))
@@ -493,7 +329,7 @@ def test_too_few_conversations_are_counted_as_such(tmp_path, out):
         train(request(out, data, columns=TALKING, settings={"context": 1}))
 
 
-def test_sources_that_are_all_the_same_can_be_learned_where_validation_is_given(out, tmp_path):
+def test_sources_that_are_all_the_same_can_be_learned_where_validation_is_given(out, tmp_path, unpainted):
     data = write(tmp_path, [("hello there", target) for _, target in pairs(30)])
     train(request(out, *data, settings={"valid": tuple(map(str, data))}))
     assert_whole(out)
@@ -539,7 +375,7 @@ def uninterrupted(unit):
 
 
 @pytest.mark.parametrize(("unit", "epochs"), [("word", [2]), ("bpe", [3]), ("bpe", [2, 3])])
-def test_the_same_request_goes_on_and_ends_as_if_never_stopped(unit, epochs, out):
+def test_the_same_request_goes_on_and_ends_as_if_never_stopped(unit, epochs, out, unpainted):
     expected, weights = uninterrupted(unit)
     with small_recipe(**{**QUICK, "max_epochs": 3, "piece_dropout": 0.3}):
         for epoch in epochs:

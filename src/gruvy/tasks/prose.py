@@ -122,7 +122,7 @@ class Writer:
         """Pieces of text, as they come, `length` tokens in all; a text that ends before begins another."""
         ids = self.inputs.prompt(prompt)
         if len(ids) > _MOST_READ:
-            warnings.warn(LongPrompt(len(ids)), stacklevel=3)
+            warnings.warn(LongPrompt(len(ids) - 1), stacklevel=3)
             ids = ids[-_MOST_READ:]
         after_word = self.vocabulary.unit == "word" and ids[-1] != END and not prompt[-1].isspace()
         return self.vocabulary.written(self._tokens(ids, length), after_word)

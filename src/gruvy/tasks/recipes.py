@@ -250,10 +250,10 @@ class TranslationRecipe(Recipe):
     hidden_size: int = 512
     num_layers: int = 1
     word_dropout: float = 0.0
-    locked_dropout: float = 0.3
-    dropout: float = 0.4
+    locked_dropout: float = 0.2
+    dropout: float = 0.3
     smoothing: float = 0.1
-    piece_dropout: float = 0.1
+    piece_dropout: float = 0.02
     pairs: int = 1_000_000
 
     def epochs(self, lengths: np.ndarray) -> int:
