@@ -88,7 +88,7 @@ def weights(model):
 def test_searches_and_cross_validation_work():
     scores = cross_val_score(translator(split=(0.8, 0.2)), *PAIRS, cv=2)
     assert scores.shape == (2,)
-    search = GridSearchCV(generator(split=(0.8, 0.2)), {"unit": ["word", "char"]}, cv=2).fit(prose.lines(100))
+    search = GridSearchCV(generator(split=(0.8, 0.2)), {"unit": ["word", "char"]}, cv=2).fit(prose.lines(60))
     assert search.best_params_["unit"] == "char", "a character is less uncertain than a word"
 
 
@@ -103,7 +103,7 @@ def test_columns_of_texts_are_taken_as_they_come(kind, fitted):
 
 
 def test_it_learns_the_rule_and_scores_bleu():
-    with pairs.small_recipe():
+    with pairs.small_recipe(max_epochs=7):
         sources, targets = (list(side) for side in zip(*pairs.pairs(), strict=True))
         model = translator().fit(sources, targets)
     held, references = (list(side) for side in zip(*pairs.unseen(), strict=True))

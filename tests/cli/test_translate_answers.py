@@ -21,12 +21,18 @@ from tests.fixtures.pairs import (
 from tests.fixtures.small import strict_json, write_csv
 
 import gruvy as library
+from gruvy.training import report, translating
 
 SOURCES = [source for source, _ in unseen()[:12]]
 
 
 @pytest.fixture(autouse=True)
-def recipe():
+def recipe(monkeypatch):
+    """Without pictures, which take most of the time of the shortest trainings."""
+    for kind in ("words", "pieces", "talks"):
+        trained(kind)
+    monkeypatch.setattr(report, "training_curve", lambda history: b"")
+    monkeypatch.setattr(translating, "attention_picture", lambda attended: b"")
     with small_recipe(**QUICK):
         yield
 
@@ -162,6 +168,11 @@ def test_evaluate_on_files_and_on_a_table_is_sacrebleu(model, tmp_path):
         assert judged["metrics"]["bleu"] == sacrebleu.corpus_bleu(said, [references]).score
         assert judged["metrics"]["chrf"] == sacrebleu.corpus_chrf(said, [references]).score
         assert judged["baseline"]["chrf"] == sacrebleu.corpus_chrf(sources, [references]).score
+
+
+def test_every_pair_of_a_file_is_judged(model, tmp_path):
+    data = write(tmp_path, pairs(480) * 5)
+    assert gruvy("evaluate", model, "--json", "--data", *data).json["n"] == 2400
 
 
 def test_evaluate_for_people_has_signatures_and_notes(model, tmp_path):

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gruvy.data.pairs import EncodedPairs, LongSource, PairInputs, Pairs, TrainingPairs, read_pairs
+from gruvy.data.pairs import EncodedPairs, LongSource, PairInputs, Pairs, TrainingPairs, in_context, read_pairs
 from gruvy.data.text import TokenIds
 from gruvy.data.vocabulary import END
 from gruvy.errors import BadInput
@@ -51,6 +51,7 @@ def test_only_line_feeds_end_a_line(tmp_path):
         ("a\n\nc\n", "A\nB\nC", r"train\.en: empty line 2"),
         ("a\nb\nc", "A\n \nC", r"train\.de: empty line 2"),
         ("a\n\n\n", "A\nB\nC", r"train\.en: empty lines 2, 3"),
+        ("a\n\x01\x02\nc", "A\nB\nC", r"train\.en: empty line 2"),
         ("", "A", r"train\.en: the file is empty"),
         (b"a\nb\xff", "A\nB", r"train\.en: line 2 is not UTF-8 \(byte 0xff at place 2\)"),
     ],
@@ -76,6 +77,28 @@ def test_two_columns_of_a_table_are_read(tmp_path):
     assert read.notes == ("1 pair(s) with an empty side were left out", "1 control character(s) became spaces")
     with pytest.raises(BadInput, match="column 'de' is empty in row 3"):
         read_pairs([table], ["en", "de"])
+
+
+def test_conversations_are_read_with_their_pairs(tmp_path):
+    table = tmp_path / "talks.csv"
+    table.write_text("who,q,a\nx,q1,a1\n,q2,a2\ny,q3,\x01\ny,q4,a4\n", encoding="utf-8")
+    read = read_pairs([table], ["q", "a"], drop_empty=True, conversation="who")
+    assert (read.sources, read.targets, read.conversations) == (["q1", "q4"], ["a1", "a4"], ["x", "y"])
+    assert read.take(np.array([1])).conversations == ["y"]
+
+
+TURNS = st.lists(st.sampled_from("xyz"), max_size=12)
+
+
+@given(TURNS, st.integers(0, 4))
+def test_context_is_the_last_turns_of_the_same_conversation(names, count):
+    made = Pairs([f"q{i}" for i in range(len(names))], [f"a{i}" for i in range(len(names))], (), names)
+    found = in_context(made, count, "|")
+    for i, source in enumerate(found.sources):
+        before = [j for j in range(i) if names[j] == names[i]]
+        kept = before[len(before) - min(count, len(before)) :]
+        assert source == "|".join([*(turn for j in kept for turn in (f"q{j}", f"a{j}")), f"q{i}"])
+    assert (found.targets, found.conversations) == (made.targets, names)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +158,17 @@ def test_every_text_has_its_end_and_no_more_tokens_than_are_read():
     for side in (encoded.sources, encoded.targets):
         assert all(len(side[i]) <= 4 and side[i][-1] == END and END not in side[i][:-1] for i in range(len(PAIRS)))
     assert encoded.lengths.tolist() == [len(encoded.sources[i]) + len(encoded.targets[i]) for i in range(len(PAIRS))]
+
+
+def test_of_a_conversation_the_end_is_read(tmp_path):
+    made = PairInputs.fit(Pairs(SOURCES * 2, TARGETS * 2), "word", 300, True, 2, from_end=True)
+    made.save(tmp_path)
+    for held in (made, PairInputs.load(tmp_path)):
+        encoded = held(PAIRS)
+        assert held.source.decode(encoded.sources[2][:-1]) == "sleep here"
+        assert held.target.decode(encoded.targets[2][:-1]) == "zwei kleine"
+        with pytest.warns(LongSource, match="a text has 5 tokens; the last 2 are read"):
+            assert held.encode([SOURCES[2]])[0].tolist() == encoded.sources[2].tolist()
 
 
 def test_texts_to_translate_are_read_as_those_trained_on(tmp_path):

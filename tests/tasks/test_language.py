@@ -251,6 +251,14 @@ def test_a_long_prompt_is_read_in_parts_as_if_at_once(model, monkeypatch):
     assert written(model, prompt, 30) == whole
 
 
+def test_weights_that_change_change_what_is_written(model):
+    """Whatever was made ready for writing before."""
+    written(model, length=5)
+    with torch.no_grad():
+        model.model.network.bias[END] += 100.0
+    assert written(model, length=5) == "\n" * 5
+
+
 def test_of_a_huge_prompt_the_end_is_read_with_a_note(model, monkeypatch):
     beginning, end = "noon " * 50, "the baker lifts the bridge at noon . " * 10
     monkeypatch.setattr(prose, "_MOST_READ", len(model.inputs([end])) - 5)

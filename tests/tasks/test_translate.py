@@ -191,7 +191,9 @@ def test_a_source_longer_than_any_in_training_is_read_to_the_end(model):
 
 def test_of_a_longer_source_the_first_tokens_are_read_and_it_is_said_once(model):
     text = " ".join(SOURCES[:12])
-    with pytest.warns(LongSource, match="a text has 48 tokens; the first 40 are read: split it into sentences") as said:
+    with pytest.warns(
+        LongSource, match="of more than 40 tokens: the first 40 are read; split them into sentences"
+    ) as said:
         found = model.predict([text, SOURCES[0]])
     assert len(said) == 1
     assert found == model.predict([" ".join(SOURCES[:10]), SOURCES[0]])
@@ -272,5 +274,6 @@ def test_a_long_turn_does_not_hide_the_question_after_it(talk):
 
 
 @pytest.mark.filterwarnings("ignore::gruvy.data.pairs.LongSource")
-def test_in_a_long_turn_its_end_is_read(talk):
-    assert talk.answer("my boat is blue " * 20 + "my lamp is old") == "I see"
+def test_of_what_is_too_long_the_end_is_read(talk):
+    text = "my boat is blue " * 20 + "⏎ I see ⏎ which colour"
+    assert talk.trained.predict(text)["attention"]["source"] == [*text.split()[-40:], "<end>"]

@@ -1,20 +1,17 @@
-"""A training of a language model, from a file of text to an artefact; stopped, it goes on as if it had not been."""
+"""A training of a language model, from a file of text to an artefact with its figures."""
 
-import functools
 import hashlib
 import json
 import math
-import shutil
 
 import numpy as np
 import pytest
 import torch
-from tests.fixtures import small
-from tests.fixtures.my_cells import my_gru
 from tests.fixtures.prose import (
     FILES,
     UNITS,
     lines,
+    parts,
     request,
     small_recipe,
     table_file,
@@ -22,18 +19,16 @@ from tests.fixtures.prose import (
     text_file,
     trained,
 )
-from tests.fixtures.small import snapshot, strict_json, train
+from tests.fixtures.small import strict_json, train
 
 import gruvy
-from gruvy.cells import CATALOGUE
 from gruvy.data.prose import Stream
 from gruvy.data.vocabulary import END
-from gruvy.errors import BadInput, Interrupted, RunFailed
+from gruvy.errors import BadInput, RunFailed
 from gruvy.models.cache import fit_cache
 from gruvy.models.kneser_ney import KneserNey
 from gruvy.models.language import Carrying
 from gruvy.tasks import prose
-from gruvy.training import loop
 from gruvy.training.language import cut
 
 METRICS = {"perplexity", "word_perplexity", "bits_per_character", "nll"}
@@ -58,16 +53,6 @@ def finished(request):
 
 def read(folder, name):
     return strict_json((folder / name).read_text())
-
-
-def parts(content=None, shares=(0.9, 0.05, 0.05)):
-    """The parts of a text, cut between lines, by name: at most their share, the last the rest."""
-    whole = (content or text()).splitlines(keepends=True)
-    sizes = np.cumsum([len(line) for line in whole])
-    bounds = [int((sizes <= share * sizes[-1] + 1e-6).sum()) for share in np.cumsum(shares)]
-    bounds = [0, *bounds[:-1], len(whole)] if sum(shares) > 1 - 1e-9 else [0, *bounds]
-    names = ("train", "validation", "test")
-    return {name: "".join(whole[a:b]) for name, a, b in zip(names, bounds, bounds[1:], strict=False)}
 
 
 def assert_whole(folder):
@@ -315,15 +300,6 @@ def test_a_cache_is_scored_beside_the_model_and_kept(out):
     cached = model.task.cache.log_probabilities(hidden, torch.from_numpy(ids).long(), found)
     expected = -cached.double().mean().item()
     assert figures["model with a cache of 50"]["nll"] == pytest.approx(expected, rel=1e-5)
-
-
-@pytest.mark.parametrize("changes", [{"cell": CATALOGUE["lstm"]}, {"cell": my_gru}, {"engine": "eager"}], ids=str)
-def test_other_cells_and_engines_train_write_and_resume(changes, out):
-    interrupted(out, **changes)
-    outcome = train(request(out, "word", **changes))
-    assert len(outcome.measured["history"]) > 2
-    assert_whole(out)
-    assert gruvy.load(out).cell.name == changes.get("cell", CATALOGUE["gru"]).name
 
 
 def test_a_cell_of_two_inputs_is_refused_and_leaves_nothing(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tests.fixtures import small
 from tests.fixtures.my_cells import my_gru
-from tests.fixtures.prose import FILES, request, small_recipe, text, text_file, trained
+from tests.fixtures.prose import FILES, parts, request, small_recipe, text, text_file, trained
 from tests.fixtures.small import snapshot, train
 
 import gruvy
@@ -43,6 +43,11 @@ def interrupted(out, epoch=2, unit="word", **changes):
         patch.setattr(loop.Steps, "training_step", training_step)
         with pytest.raises(Interrupted, match="goes on from the last whole epoch"):
             train(request(out, unit, **changes))
+
+
+def assert_whole(folder):
+    assert {p.name for p in folder.iterdir()} == FILES
+    assert "".join(gruvy.load(folder).generate("the", 5))
 
 
 PLAIN = dict.fromkeys(
@@ -158,3 +163,12 @@ def test_a_text_that_has_changed_is_another_training(out, tmp_path):
     data.write_text(text(seed=3), encoding="utf-8")
     with pytest.raises(BadInput, match="unfinished training with other settings"):
         train(request(out, data=str(data)))
+
+
+@pytest.mark.parametrize("changes", [{"cell": CATALOGUE["lstm"]}, {"cell": my_gru}, {"engine": "eager"}], ids=str)
+def test_other_cells_and_engines_train_write_and_resume(changes, out):
+    interrupted(out, **changes)
+    outcome = train(request(out, "word", **changes))
+    assert len(outcome.measured["history"]) > 2
+    assert_whole(out)
+    assert gruvy.load(out).cell.name == changes.get("cell", CATALOGUE["gru"]).name

@@ -62,8 +62,7 @@ def evaluate_translation(
     trained = translator(folder)
     if not files:
         refuse_columns(columns)
-    part = _pairs(trained, files, columns, drop_empty) if files else _own_pairs(trained)
-    part = thinned(part)
+    part = _pairs(trained, files, columns, drop_empty) if files else thinned(_own_pairs(trained))
     _, measured = judge_pairs(trained, part)
     if files:
         name, baseline = COPY, trained.task.metrics(last_turns(part.sources), part.targets)

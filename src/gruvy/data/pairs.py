@@ -187,11 +187,13 @@ class EncodedPairs:
 
 
 class LongSource(UserWarning):
-    """A text is longer than is read."""
+    """Texts are longer than is read."""
 
-    def __init__(self, tokens: int, most: int, from_end: bool):
+    def __init__(self, texts: int, most: int, from_end: bool):
         which = "last" if from_end else "first"
-        super().__init__(f"a text has {tokens:,} tokens; the {which} {most:,} are read: split it into sentences")
+        super().__init__(
+            f"{texts} text(s) of more than {most:,} tokens: the {which} {most:,} are read; split them into sentences"
+        )
 
 
 class PairInputs:
@@ -246,8 +248,9 @@ class PairInputs:
             except UnicodeEncodeError:
                 raise BadInput(f"text {i + 1} of {len(texts)} is not valid Unicode; give it as UTF-8") from None
         tokens = self.source.encode([plain(text) for text in texts])
-        for length in tokens.lengths[tokens.lengths > self.max_tokens]:
-            warnings.warn(LongSource(length, self.max_tokens, self.from_end), stacklevel=2)
+        long = int((tokens.lengths > self.max_tokens).sum())
+        if long:
+            warnings.warn(LongSource(long, self.max_tokens, self.from_end), stacklevel=2)
         return self._cut(tokens, self.from_end)
 
     def ended(self, sources: TokenIds, targets: TokenIds) -> EncodedPairs:
