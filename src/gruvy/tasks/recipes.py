@@ -217,7 +217,7 @@ class LanguageRecipe(Recipe):
         """As it is for single characters."""
         return replace(
             self, embedding_size=min(128, self.embedding_size), window=100, batch_size=32, orders=(5, 6, 7),
-            embedding_dropout=0.0, input_dropout=0.1, layer_dropout=0.4, weight_dropout=0.3, weight_decay=0.01,
+            embedding_dropout=0.0, input_dropout=0.1, layer_dropout=0.3, output_dropout=0.3, weight_decay=0.01,
             tokens=3 * self.tokens, max_epochs=self.max_epochs * 3 // 2,
         )  # fmt: skip
 
