@@ -116,6 +116,7 @@ class Carrying(nn.Module):
         super().__init__()
         self.network = network
         self._carried: dict[bool, list[States] | None] = {True: None, False: None}
+        self.tokens = 0  # trained on
 
     def forward(self, batch: Mapping[str, Any]) -> Tensor:
         """Negative log-likelihoods `(targets,)`; `batch["fresh"]` forgets the states."""
@@ -123,6 +124,7 @@ class Carrying(nn.Module):
         if before is not None:  # those of a checkpoint come from the CPU
             before = [_moved(state, batch["ids"].device) for state in before]
         losses, after = self.network(batch, before)
+        self.tokens += len(losses) if self.training else 0
         self._carried[self.training] = [_detached(state) for state in after]
         return losses
 

@@ -92,10 +92,12 @@ class LanguageStudy:
     def fits(self, model: Any) -> list[Fit]:
         """See `Study`."""
         train, validation = (Stream(self.ids[name], self.recipe.window) for name in ("train", "validation"))
-        return [Fit(Carrying(model.network), train, validation)]
+        self._carrying, self._began = Carrying(model.network), time.monotonic()
+        return [Fit(self._carrying, train, validation)]
 
     def finish(self, trained: artefact.Trained) -> None:
         """Fit the cache, where one is asked for, on the validation part."""
+        self._trained_at = self._carrying.tokens / (time.monotonic() - self._began)
         if self.cache:
             found, hidden = modality.log_likelihoods(trained.model.network, self.ids["validation"], hidden=True)
             targets = torch.from_numpy(self.ids["validation"]).long()
@@ -107,21 +109,14 @@ class LanguageStudy:
         began = time.monotonic()
         found = scored(trained, ids)
         speed = len(ids) / (time.monotonic() - began)
-        ngrams = choose_order(
-            self.ids["train"][-_MOST_COMPARED:],
-            self.ids["validation"][:_MOST_COMPARED],
-            len(self.inputs.vocabulary),
-            self.recipe.orders,
-        )
+        seen, held_out = self.ids["train"][-_MOST_COMPARED:], self.ids["validation"][:_MOST_COMPARED]
+        ngrams = choose_order(seen, held_out, len(self.inputs.vocabulary), self.recipe.orders)
         baseline = f"{ngrams.order}-grams (Kneser-Ney)"
         found[baseline] = ngrams.log_probabilities(ids)
         figures = {name: figures_of(trained.task, values, part) for name, values in found.items()}
         bootstrap = report.paired_bootstrap(_blocks(found["model"]), _blocks(found[baseline]), self.request.seed)
-        text = "".join(
-            modality.generate(
-                trained, "", _SAMPLE * (4 if self.task.unit == "char" else 1), Sampling(0.8), self.request.seed
-            )
-        )
+        length = _SAMPLE * (4 if self.task.unit == "char" else 1)
+        text = "".join(modality.generate(trained, "", length, Sampling(0.8), self.request.seed))
         also = " and fitted the cache" if self.cache else ""
         chosen = "" if self.judged == "test" else f", which also chose the epoch that is kept{also}"
         few = " (too few to tell models apart)" if len(ids) < _FEW else ""
@@ -129,18 +124,16 @@ class LanguageStudy:
         printed = [
             f"{self.judged} part: {len(ids)} tokens, {part.characters} characters{chosen}{few}",
             *unknown(self.inputs, ids), report.table(figures), report.comparison(self.task.score, bootstrap, of),
-            f"scored at {speed:,.0f} tokens a second", f"written by the model (temperature 0.8):\n{text}",
+            f"trained at {self._trained_at:,.0f} tokens a second, validation included; scored at {speed:,.0f}",
+            f"written by the model (temperature 0.8):\n{text}",
         ]  # fmt: skip
         measured = {
             "task": self.task.name, "n": len(ids), "part": self.judged, "metrics": figures["model"],
             "baseline": figures[baseline], "best_baseline": baseline, "bootstrap": bootstrap,
-            "tokens_a_second": {"scoring": round(speed)}, "figures": figures,
+            "tokens_a_second": {"training": round(self._trained_at), "scoring": round(speed)}, "figures": figures,
         }  # fmt: skip
-        split = {
-            "parts": {
-                name: {"tokens": len(self.ids[name]), "characters": p.characters} for name, p in self.parts.items()
-            }
-        }
+        sizes = {name: {"tokens": len(self.ids[name]), "characters": p.characters} for name, p in self.parts.items()}
+        split = {"parts": sizes}
         return Outcome("\n\n".join(printed), measured, {"split.json": json.dumps(split)})
 
     def _read(
