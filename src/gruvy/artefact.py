@@ -29,7 +29,8 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_model, save_model
+from safetensors.torch import load_model
+from safetensors.torch import save as serialise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -149,13 +150,26 @@ class Trained:
             "target": self.task.to_json(), "recipe": asdict(self.recipe), "cell": self.cell.to_json(),
             "engine": self.engine, **self.about,
         }  # fmt: skip
-        save_model(self.model, str(folder / _WEIGHTS))
+        (folder / _WEIGHTS).write_bytes(serialise(_once(self.model.state_dict())))
         self.inputs.save(folder)
         for name, content in documents.items():
             (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
         (folder / CONFIG).write_text(json.dumps(config, indent=1))
         files = [folder / name for name in FILES if (folder / name).is_file()]
         (folder / _HASHES).write_text(json.dumps({p.name: _sha256(p) for p in files}, indent=1))
+
+
+def _once(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a state dict, shared ones under the first of their names."""
+    seen: set[tuple[int, torch.Size]] = set()
+    found: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        place = tensor.data_ptr(), tensor.shape
+        if tensor.numel() and place in seen:
+            continue
+        seen.add(place)
+        found[name] = tensor.contiguous()
+    return found
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

@@ -29,7 +29,7 @@ from gruvy.models.cache import fit_cache
 from gruvy.models.kneser_ney import KneserNey
 from gruvy.models.language import Carrying
 from gruvy.tasks import prose
-from gruvy.training.language import cut
+from gruvy.training.prose import cut
 
 METRICS = {"perplexity", "word_perplexity", "bits_per_character", "nll"}
 BASELINE = "3-grams (Kneser-Ney)"

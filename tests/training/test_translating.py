@@ -38,8 +38,9 @@ from gruvy.models.attention import KINDS as ATTENTIONS
 from gruvy.models.dictionary import Dictionary
 from gruvy.models.encoders import ENCODERS
 from gruvy.training import loop, report, translating
+from gruvy.training.pairs import COPY
 from gruvy.training.pictures import attention_picture
-from gruvy.training.translating import COPY, DICTIONARY
+from gruvy.training.translating import DICTIONARY
 
 METRICS = {"bleu", "bleu_lowercase", "chrf"}
 PNG = b"\x89PNG\r\n\x1a\n"

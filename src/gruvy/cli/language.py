@@ -17,7 +17,7 @@ from gruvy.errors import BadInput
 from gruvy.models.sampling import Sampling
 from gruvy.tasks import prose
 from gruvy.training import report
-from gruvy.training.language import cut, figures_of, scored, unknown
+from gruvy.training.prose import cut, figures_of, scored, unknown
 from gruvy.training.source import digest
 
 _LENGTH = 200

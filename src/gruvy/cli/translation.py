@@ -16,9 +16,9 @@ from gruvy.cli.options import dispatch, new_app, refuse_columns
 from gruvy.data.pairs import Pairs, in_context
 from gruvy.errors import BadInput
 from gruvy.tasks.pairs import TURN, Conversation
+from gruvy.training.pairs import COPY, judge_pairs, last_turns, read_part, split_pairs, thinned
 from gruvy.training.report import table
 from gruvy.training.source import digest
-from gruvy.training.translating import COPY, judge_pairs, last_turns, read_part, split_pairs, thinned
 
 _Directory = Annotated[str, typer.Argument(metavar="DIR", help="what gruvy train translate wrote")]
 
