@@ -69,7 +69,7 @@ def save(folder, content, name="d.txt"):
 def test_results_go_to_standard_output_and_progress_to_standard_error(out):
     done = gruvy(*train(text_file(), out))
     assert done.code == 0
-    assert re.sub("scored at .*", "", done.out.rstrip("\n")) == re.sub("scored at .*", "", trained("word")[1].printed)
+    assert re.sub("trained at .*", "", done.out.rstrip("\n")) == re.sub("trained at .*", "", trained("word")[1].printed)
     for part in ("characters to train on", "words, as they stand", "cell gru", "epoch  1", f"gruvy generate {out} "):
         assert part in done.err
     assert {p.name for p in out.iterdir()} == FILES
