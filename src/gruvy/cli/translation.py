@@ -1,4 +1,4 @@
-"""`gruvy chat`, and `gruvy evaluate` and `gruvy predict` of a model that translates or answers."""
+"""`gruvy chat`, and `gruvy evaluate` of a model that translates or answers."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -62,11 +62,11 @@ class Language:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """What `to_json` wrote."""
-        return cls(data["unit"], Cache(**data["cache"]) if data["cache"] else None)
+        return cls(data["unit"], Cache.from_json(data["cache"]) if data["cache"] else None)
 
     def to_json(self) -> dict[str, Any]:
         """Everything."""
-        return {"unit": self.unit, "cache": asdict(self.cache) if self.cache else None}
+        return {"unit": self.unit, "cache": self.cache.to_json() if self.cache else None}
 
     @property
     def output_size(self) -> int:
