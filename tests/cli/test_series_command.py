@@ -133,7 +133,7 @@ def test_windows_of_one_recording_stay_in_one_part(place, tmp_path, monkeypatch)
         (["--series", "train.ts", "--window", "0"], "window"),
         (["--series", "train.ts", "--window", "500"], "window"),
         (["--series", "train.ts", "--front", "both"], "expected one of conv, none"),
-        (["--series", "train.ts", "--text", "words"], "give one of them"),
+        (["--series", "train.ts", "--text", "words"], "give --data FILE"),
         (["--data", "sensors.csv", "--id", "person"], "--id is for series"),
         (["--data", "sensors.csv", "--series", "x", "--id", "person", "--label", "activity"], "--window"),
         (["--data", "sensors.csv", "--series", "q", "--id", "person", "--window", "25", "--label", "activity"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,13 +17,16 @@ from gruvy.cli.forecast import evaluate_forecast
 from gruvy.cli.language import evaluate_language
 from gruvy.cli.options import column_options, dispatch, many_columns, new_app, refuse_columns, repeated, with_options
 from gruvy.cli.series import series_examples, series_inputs
+from gruvy.cli.tagging import evaluate_tags, predict_tags, sequences_of
 from gruvy.cli.translation import evaluate_translation
+from gruvy.data.fasta import is_fasta
 from gruvy.data.pairs import read_lines
 from gruvy.data.prose import is_table
 from gruvy.data.tables import read_table
 from gruvy.errors import BadInput
+from gruvy.training.reading import Examples, read_examples
 from gruvy.training.report import table
-from gruvy.training.source import Examples, Source, read_examples, source_for
+from gruvy.training.source import SEVERAL, Source, source_again, source_for
 
 _FILE: dict[str, tuple[Any, Any, str]] = {
     "data": (str | None, None, "CSV, TSV, JSONL or Parquet; text, where it learned from text"),
@@ -69,37 +73,40 @@ def evaluate(
     if task == "translate":
         evaluate_translation(folder, files, named, drop_empty, as_json)
         return
-    if len(files) > 1:
-        raise BadInput(f"--data names {len(files)} files; a {task} model is judged on one")
     data = files[0] if files else None
+    if len(files) > 1 and task in ("language", "forecast", "tag"):
+        raise BadInput(f"--data names {len(files)} files; a {task} model is judged on one")
     if task == "language":
         evaluate_language(folder, data, named, drop_empty, as_json)
+    elif task == "tag":
+        evaluate_tags(folder, data, named, drop_empty, as_json)
     elif task == "forecast":
         refuse_columns(columns)
         evaluate_forecast(folder, data, as_json)
     else:
-        _evaluate_examples(folder, data, columns, drop_empty, as_json)
+        _evaluate_examples(folder, files, named, drop_empty, as_json)
 
 
 def _evaluate_examples(
-    folder: str, data: str | None, columns: Mapping[str, str | None], drop_empty: bool, as_json: bool
+    folder: str, files: Sequence[str], columns: Mapping[str, Any], drop_empty: bool, as_json: bool
 ) -> None:
     trained = artefact.load(folder)
     task = trained.task
+    own = not files and not columns.get("series") and not columns.get("audio")
     if trained.kind == "series":
-        examples: Any = series_examples(trained, Path(folder), data, columns)
-    elif data is None:
+        if len(files) > 1:
+            raise BadInput(f"--data names {len(files)} files; a model of series is judged on one")
+        examples: Any = series_examples(trained, Path(folder), files[0] if files else None, columns)
+    elif own:
         refuse_columns(columns)
         examples = _test_rows(trained, Path(folder))
     else:
-        rename = trained.about["data"]["rename"]
-        source = Source(Path(data), _named(columns, trained), rename=rename, drop_empty=drop_empty)
-        examples = read_examples(type(task), source)
+        examples = read_examples(type(task), _source(trained, files, columns, drop_empty))
     targets = task.encode(examples.targets, examples.rows.tolist())
     outputs = trained.branches(trained.inputs(examples.inputs))[trained.model.answer]
-    if data is None and not columns.get("series"):
+    if own:
         measured = artefact.read_json(Path(folder), "metrics.json")
-        name, baseline = measured.get("best_baseline", task.baseline_name), measured["baseline"]
+        name, baseline = measured["best_baseline"], measured["baseline"]
     else:
         name, baseline = "constant guess", task.metrics(task.constant_outputs(len(targets)), targets)
     metrics = task.metrics(outputs, targets)
@@ -112,16 +119,31 @@ def _evaluate_examples(
 
 def _test_rows(trained: artefact.Trained, folder: Path) -> Examples:
     about = trained.about["data"]
-    path = None if about["package"] else about["path"]
-    if path is not None and not Path(path).is_file():
-        raise BadInput(f"the data of the training is no longer at {path}; give --data FILE")
-    source = source_for(type(trained.task), path, about["columns"], about["drop_empty"])
+    source = source_again(type(trained.task), trained.kind, about)
+    for path in (source.path, *source.more):
+        if not path.exists():
+            raise BadInput(f"the data of the training is no longer at {path}; give --data FILE")
     if source.digest() != about["sha256"]:
         raise BadInput(f"{source.path} has changed since the training, so its test rows are unknown; give --data FILE")
     examples = read_examples(type(trained.task), source)
     return examples.take(
         np.flatnonzero(np.isin(examples.rows, artefact.read_json(folder, "split.json")["rows"]["test"]))
     )
+
+
+def _source(trained: artefact.Trained, files: Sequence[str], columns: Mapping[str, Any], drop_empty: bool) -> Source:
+    """The source that the user's options name, read as in the training where they say nothing."""
+    about = trained.about["data"]
+    first, more = (files[0] if files else None), files[1:]
+    named = _named(columns, trained)
+    named.pop("group", None)
+    if first is not None and is_fasta(first):
+        named.pop("sequence", None)
+    settings = about["settings"] if first is None or trained.kind != "sound" else {}
+    source = source_for(type(trained.task), first, named, drop_empty, tuple(more), settings)
+    if source.kind != trained.kind:
+        raise BadInput(f"the model was trained on {trained.modality.WHAT}; give what it can read, named as there")
+    return replace(source, rename=about["rename"])
 
 
 def predict(
@@ -134,6 +156,10 @@ def predict(
     trained = artefact.load(folder)
     if trained.task.study == "forecast":
         raise BadInput(f"{folder} holds a model that forecasts; ask it with gruvy forecast {folder}")
+    if trained.task.name == "tag" and data is not None:
+        named = {role: name for role, name in columns.items() if name}
+        predict_tags(trained, sequences_of(trained, data, named, drop_empty), as_json)
+        return
     if trained.kind == "series":
         inputs: Any = series_inputs(trained, data, columns, given)
     elif data is not None and trained.kind in ("pairs", "prose") and not is_table(data):
@@ -141,6 +167,8 @@ def predict(
         if given_columns:
             raise BadInput(f"--{given_columns[0]} names a column, and {data} is no table; leave it out")
         inputs = [line for line in read_lines(Path(data)) if line.strip() or not drop_empty]
+    elif hasattr(trained.modality, "READING"):
+        inputs = _examples(trained, given, data, columns, drop_empty)
     elif data is not None:
         role = _role(trained)
         name = _named(columns, trained).get(role) or ""
@@ -151,8 +179,25 @@ def predict(
     else:
         refuse_columns(columns)
         inputs = list(given) or _lines(drop_empty)
+    if trained.task.name == "tag":
+        predict_tags(trained, inputs, as_json)
+        return
     for prediction in trained.predict(inputs):
         print(artefact.to_json(prediction) if as_json else _plain(prediction))
+
+
+def _examples(
+    trained: artefact.Trained, given: Sequence[str], data: str | None, columns: Mapping[str, Any], drop_empty: bool
+) -> Any:
+    """What to predict from, for a model of independent examples."""
+    named = {role: name for role, name in columns.items() if name}
+    if data is not None or "audio" in named:
+        source = _source(trained, [data] if data is not None else [], named, drop_empty)
+        return read_examples(type(trained.task), source, targeted=False).inputs
+    refuse_columns(columns)
+    if trained.kind == SEVERAL:
+        raise BadInput("this model reads several inputs at once; give them as columns of --data FILE")
+    return list(given) or _lines(drop_empty)
 
 
 def _role(trained: artefact.Trained) -> str:
@@ -198,5 +243,7 @@ def _named(columns: Mapping[str, str | None], trained: artefact.Trained) -> dict
 
 
 def _own_roles(trained: artefact.Trained) -> list[str]:
-    """The roles of a model that may have learned from plain text."""
-    return list(trained.task.columns) if trained.kind in ("pairs", "prose") else []
+    """The roles of a model that its training may not have named."""
+    if trained.kind in ("pairs", "prose"):
+        return list(trained.task.columns)
+    return [*getattr(trained.modality, "COLUMNS", ()), trained.task.target]

@@ -11,7 +11,8 @@ import numpy as np
 from gruvy import artefact
 from gruvy.data.labelled.series import SeriesTable, read_series
 from gruvy.errors import BadInput
-from gruvy.training.source import digest, reading, taken, target_kind
+from gruvy.training.labelled import reading, taken, target_kind
+from gruvy.training.source import digest
 
 
 def series_examples(

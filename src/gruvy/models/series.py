@@ -85,17 +85,34 @@ class RecurrentSeries(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(encoder.output_units * max(1, len(pooling)), output_size)
 
+    @property
+    def encoded_size(self) -> int:
+        """Units of a series as `encode` gives it."""
+        return self.head.in_features
+
+    def encode(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """`values` `(batch, steps, features)` and `lengths` `(batch,)` -> `(batch, encoded_size)`."""
+        output, lengths = self._outputs(batch)
+        assert self.pooling is not None
+        pooled: Tensor = self.pooling(output, lengths)
+        return pooled
+
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """`values` `(batch, steps, features)` and `lengths` `(batch,)` -> `(batch, output_size)`; without a pooling
-        `(batch, steps)`, NaN past each end."""
+        """A batch as `encode` reads it -> `(batch, output_size)`; without a pooling `(batch, steps)`, NaN past each
+        end."""
+        if self.pooling is not None:
+            return self.head(self.dropout(self.encode(batch)))
+        output, lengths = self._outputs(batch)
+        past = ~real_steps(lengths, output.shape[1]).transpose(0, 1)[..., 0]
+        return self.head(self.dropout(output))[..., 0].masked_fill(past, float("nan"))
+
+    def _outputs(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Of the recurrent layer, `(batch, steps, units)`, and their lengths."""
         x, lengths = self.distortion(batch["values"], batch["lengths"]), batch["lengths"]
         if self.front is not None:
             x, lengths = self.front(x, lengths)
         output, _ = self.encoder(self.locked_dropout(x), lengths=lengths)
-        if self.pooling is None:
-            past = ~real_steps(lengths, output.shape[1]).transpose(0, 1)[..., 0]
-            return self.head(self.dropout(output))[..., 0].masked_fill(past, float("nan"))
-        return self.head(self.dropout(self.pooling(output, lengths)))
+        return output, lengths
 
 
 class Members(nn.Module):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gruvy.cells import Cell
-from gruvy.data.text import PADDING, UNKNOWN
+from gruvy.data.text import PADDING, UNKNOWN, TokenIds
 from gruvy.errors import BadInput
 from gruvy.layers import Recurrent
 from gruvy.models.embeddings import word_vectors
@@ -51,11 +51,30 @@ class RecurrentText(nn.Module):
         with torch.no_grad():
             self.embedding.weight[PADDING] = 0
 
-    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """`batch["ids"]` `(batch, steps)` and `batch["lengths"]` `(batch,)` -> `(batch, output_size)`."""
+    @property
+    def encoded_size(self) -> int:
+        """Units of a text as `encode` gives it."""
+        return self.head.in_features
+
+    def encode(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """`batch["ids"]` `(batch, steps)` and `batch["lengths"]` `(batch,)` -> `(batch, encoded_size)`."""
         embedded = self.locked_dropout(self.embedding(self.word_dropout(batch["ids"])))
         output, _ = self.encoder(embedded, lengths=batch["lengths"])
-        return self.head(self.dropout(self.pooling(output, batch["lengths"])))
+        pooled: Tensor = self.pooling(output, batch["lengths"])
+        return pooled
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """A batch as `encode` reads it -> `(batch, output_size)`."""
+        return self.head(self.dropout(self.encode(batch)))
+
+    @torch.no_grad()
+    def start(self, tokens: TokenIds, seed: int) -> None:
+        """Begin with word vectors of the training texts."""
+        vectors = torch.from_numpy(
+            word_vectors(tokens, self.embedding.num_embeddings, self.embedding.embedding_dim, seed)
+        )
+        known = vectors.abs().sum(1) > 0
+        self.embedding.weight[known] = vectors[known]
 
 
 class Combination(nn.Module):
@@ -124,11 +143,7 @@ class TextModel(nn.Module):
 
     def prepare(self, train: Labelled, validation: Labelled, loss: Loss, seed: int) -> None:
         """What comes before gradient steps: word vectors to start from, and the whole n-gram branch."""
-        embedding = self.network.embedding
-        vectors = torch.from_numpy(word_vectors(train[0], embedding.num_embeddings, embedding.embedding_dim, seed))
-        with torch.no_grad():
-            known = vectors.abs().sum(1) > 0
-            embedding.weight[known] = vectors[known]
+        self.network.start(train[0], seed)
         if self.ngrams is not None:
             self.ngrams.fit(train, validation, loss)
 

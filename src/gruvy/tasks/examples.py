@@ -6,6 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gruvy.errors import BadInput
+from gruvy.tasks.contract import Column, Setting
+
+GROUP = Column("label", None, "column whose values are never in two parts, such as the speaker", optional=True)
+FOLD = Setting(str, None, "K/N: test on the K-th of N parts of the rows [a fifth at random]")
 
 
 def predict_examples(trained: Any, raw: Any, is_one: bool) -> Any:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from gruvy.errors import BadInput
 from gruvy.tasks import series, text
 from gruvy.tasks.contract import Column, DefaultData, Modality, Setting
-from gruvy.tasks.series import SERIES_COLUMNS, SERIES_SETTINGS
+from gruvy.tasks.examples import FOLD, GROUP
 
 
 @dataclass(frozen=True)
@@ -35,21 +35,22 @@ class Regress:
     name: ClassVar[str] = "regress"
     summary: ClassVar[str] = "Learn which number a text or a series has."
     columns: ClassVar[Mapping[str, Column]] = {
-        "text": Column("text", "text", "column with the texts"),
+        **text.COLUMNS,
         "target": Column("number", None, "column with the numbers"),
-        "sequence": text.SEQUENCE,
-        **SERIES_COLUMNS,
+        **series.COLUMNS,
+        "group": GROUP,
     }
     target: ClassVar[str] = "target"
     settings: ClassVar[Mapping[str, Setting]] = {
         "per_step": Setting(bool, False, "learn a number for each step of a series"),
-        "pretrain": text.PRETRAIN,
-        **SERIES_SETTINGS,
+        "fold": FOLD,
+        **text.SETTINGS,
+        **series.SETTINGS,
     }
     default_data: ClassVar[DefaultData | None] = None
     modalities: ClassVar[tuple[Modality, ...]] = (text, series)
     score: ClassVar[str] = "squared error (negated)"
-    baseline_name: ClassVar[str] = "TF-IDF + ridge regression"
+    estimator_name: ClassVar[str] = "ridge regression"
 
     @classmethod
     def fit(cls, targets: Any, settings: Mapping[str, Any]) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,18 @@ from gruvy.tasks.contract import Column, Setting
 from gruvy.tasks.examples import predict_examples
 from gruvy.tasks.recipes import SeriesRecipe
 
-KIND = "series"
+KIND = ROLE = "series"
 COMMAND = "gruvy predict DIR --series FILE"
 PYTHON = 'gruvy.load("DIR").predict(values)  # an array (steps, channels), or a list of them'
 WHAT = "series"
+READING = ("window", "stride", "per_step")
 
-SERIES_COLUMNS = {
+COLUMNS = {
     "series": Column("any", None, "file of series, or the columns of --data that hold them", many=True, optional=True),
     "id": Column("label", None, "column that tells series apart, a row a step", optional=True),
     "time": Column("any", None, "column to sort the steps by", optional=True),
 }
-SERIES_SETTINGS = {
+SETTINGS = {
     "window": Setting(int, None, "cut series into windows of so many steps"),
     "stride": Setting(int, None, "steps between windows [the window]"),
     "test": Setting(str, None, "file of series to test on [a fifth of the series]"),
@@ -61,6 +63,29 @@ def build_model(inputs: SeriesInputs, output_size: int, recipe: SeriesRecipe, ce
     )  # fmt: skip
 
 
+def with_settings(recipe: SeriesRecipe, settings: Mapping[str, Any]) -> SeriesRecipe:
+    """The recipe with the front asked for."""
+    return replace(recipe, front=settings.get("front") or recipe.front)
+
+
+def groups(series: Sequence[np.ndarray]) -> np.ndarray:
+    """Which series are the same."""
+    return np.unique([one.tobytes() for one in series], return_inverse=True)[1]
+
+
+def baselines(inputs: SeriesInputs, task: Any) -> dict[str, Any]:
+    """An estimator on the `summaries` of whole series."""
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+    def found(series: Sequence[np.ndarray]) -> np.ndarray:
+        encoded = inputs(series)
+        return summaries([encoded[i] for i in range(len(encoded))])
+
+    features = make_pipeline(FunctionTransformer(found), StandardScaler())
+    return {f"summaries + {task.estimator_name}": make_pipeline(features, task.estimator())}
+
+
 def predict(trained: Any, raw: Any) -> Any:
     """A prediction for one series `(steps, channels)` (or `(steps,)` of one channel), a list of them for several."""
     single = isinstance(raw, np.ndarray) and raw.ndim <= 2
@@ -71,7 +96,7 @@ def predict(trained: Any, raw: Any) -> Any:
     return found[0] if single else found
 
 
-def baselines(label: bool, per_step: bool = False) -> dict[str, Any]:
+def estimators(label: bool, per_step: bool = False) -> dict[str, Any]:
     """Cheap estimators in scikit-learn's manner that read series as they are prepared for the model, by name."""
     if per_step:
         return {"ridge on steps": StepRidge()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from gruvy.tasks.contract import Column, Setting
 from gruvy.tasks.examples import predict_examples
 from gruvy.tasks.recipes import TextRecipe
 
-KIND = "text"
-SEQUENCE = Column("text", None, "column with sequences of symbols (DNA, proteins), instead of texts", optional=True)
-PRETRAIN = Setting(str, None, "start from the encoder of a language model: its directory")
+KIND = ROLE = "text"
+COLUMNS = {"text": Column("text", "text", "column with the texts")}
+SETTINGS = {"pretrain": Setting(str, None, "start from the encoder of a language model: its directory")}
+READING = ()
 COMMAND = 'gruvy predict DIR "..."'
 PYTHON = 'gruvy.load("DIR").predict("a text")'
 WHAT = "texts"
@@ -50,13 +51,46 @@ def build_model(inputs: TextInputs, output_size: int, recipe: TextRecipe, cell: 
     )  # fmt: skip
 
 
-def baseline_features(inputs: TextInputs) -> Any:
-    """TF-IDF of words and pairs of words (of characters, where the model reads those): the baseline's features."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
+def with_settings(recipe: TextRecipe, settings: Mapping[str, Any]) -> TextRecipe:
+    """No setting changes it."""
+    return recipe
 
-    if inputs.by_character:
-        return TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), min_df=2, sublinear_tf=True)
-    return TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+
+def baselines(inputs: TextInputs, task: Any) -> dict[str, Any]:
+    """An estimator on TF-IDF of words and pairs of words (of characters, where the model reads those)."""
+    from sklearn.pipeline import make_pipeline
+
+    return {f"TF-IDF + {task.estimator_name}": make_pipeline(TermWeights(inputs.by_character), task.estimator())}
+
+
+class TermWeights:
+    """TF-IDF of terms that are in two texts at least, or of all where there are no such terms."""
+
+    def __init__(self, by_character: bool):
+        self.by_character = by_character
+
+    def fit_transform(self, texts: Sequence[str], targets: Any = None) -> Any:
+        """`(texts, terms)`, sparse."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        terms: dict[str, Any] = {"ngram_range": (1, 2)}
+        if self.by_character:
+            terms = {"analyzer": "char_wb", "ngram_range": (1, 4)}
+        try:
+            self.terms = TfidfVectorizer(**terms, min_df=2, sublinear_tf=True)
+            return self.terms.fit_transform(texts)
+        except ValueError:  # too few texts
+            self.terms = TfidfVectorizer(**terms, sublinear_tf=True)
+            return self.terms.fit_transform(texts)
+
+    def fit(self, texts: Sequence[str], targets: Any = None) -> TermWeights:
+        """Learn the terms."""
+        self.fit_transform(texts)
+        return self
+
+    def transform(self, texts: Sequence[str]) -> Any:
+        """`(texts, terms)`, sparse."""
+        return self.terms.transform(texts)
 
 
 def predict(trained: Any, raw: Any) -> Any:

@@ -10,16 +10,18 @@ from typing import Any, cast
 from torch import Tensor
 
 from gruvy import artefact
-from gruvy.data.splits import Split, split_rows
-from gruvy.tasks import TASKS
-from gruvy.tasks.contract import ExampleTask
+from gruvy.data.splits import Split
+from gruvy.tasks import MODALITIES, TASKS
+from gruvy.tasks.contract import ExampleModality, ExampleTask
 from gruvy.tasks.recipes import TextRecipe
 from gruvy.tasks.recipes import recipe as named_recipe
 from gruvy.training.judging import judge_examples
 from gruvy.training.loop import Rows
+from gruvy.training.parts import split_examples
 from gruvy.training.pretrained import Pretrained
+from gruvy.training.reading import Examples, read_examples
 from gruvy.training.request import Outcome, Request
-from gruvy.training.source import Examples, read_examples, source_for
+from gruvy.training.source import check_options, source_for
 from gruvy.training.study import Fit
 
 _PARTS = ("train", "validation", "test")
@@ -30,17 +32,20 @@ class ExampleStudy:
 
     def __init__(self, request: Request):
         self.request = request
-        self.task_type = task = cast(type[ExampleTask], TASKS[request.task])
-        self.modality: Any = task.modalities[0]
-        self.kind = self.modality.KIND
-        self.recipe = named_recipe(self.kind, request.recipe)
+        task = cast(type[ExampleTask], TASKS[request.task])
+        source = source_for(
+            task, request.data, request.columns, request.drop_empty, request.more_data, request.settings
+        )
+        self.kind = source.kind
+        check_options(task, self.kind, {**request.columns, **request.settings})
+        self.modality = cast(ExampleModality, MODALITIES[self.kind])
+        self.recipe = self.modality.with_settings(named_recipe(self.kind, request.recipe), request.settings)
         self.pretrained: Pretrained | None = None
         if request.settings.get("pretrain"):
             self.pretrained = Pretrained(request.settings["pretrain"], request.cell)
             self.recipe = self.pretrained.recipe(cast(TextRecipe, self.recipe))
-        source = source_for(task, request.data, request.columns, request.drop_empty)
         self.examples = read_examples(task, source)
-        self.split = self._split()
+        self.split = self._split(task)
         self.parts = {name: self.examples.take(getattr(self.split, name)) for name in _PARTS}
         self.task: ExampleTask = task.fit(self.parts["train"].targets, request.settings)
         self.targets = {name: self.task.encode(part.targets, part.rows.tolist()) for name, part in self.parts.items()}
@@ -83,37 +88,38 @@ class ExampleStudy:
         trained.model.finish(trained.branches(self.encoded["validation"]), self.targets["validation"], self.loss)
 
     def judge(self, trained: artefact.Trained) -> Outcome:
-        """Measure the branches, and the baseline, on the test rows."""
-        baselines = {self.task.baseline_name: self._baseline()}
-        outcome = judge_examples(trained, self.encoded["test"], self.targets["test"], baselines, self.request.seed)
+        """Measure the branches, and the baselines, on the test rows."""
+        outcome = judge_examples(
+            trained, self.encoded["test"], self.targets["test"], self._baselines(), self.request.seed
+        )
         trained.recipe = trained.model.prune(trained.recipe)
         rows = {name: self.examples.rows[getattr(self.split, name)].tolist() for name in _PARTS}
         split = {"seed": self.split.seed, "duplicates": self.split.duplicates, "rows": rows}
         return replace(outcome, documents={**outcome.documents, "split.json": json.dumps(split)})
 
-    def _split(self) -> Split:
-        task, examples = self.task_type, self.examples
+    def _split(self, task: type[ExampleTask]) -> Split:
+        examples, request = self.examples, self.request
         labels = examples.targets if task.columns[task.target].kind == "label" else None
         if labels is not None and len(set(labels)) == 1:
-            task.fit(labels, self.request.settings)  # refuses, with the task's own words
-        return split_rows(self.modality.groups(examples.inputs), labels=labels, seed=self.request.seed)
+            task.fit(labels, request.settings)  # refuses, with the task's own words
+        same = self.modality.groups(examples.inputs)
+        return split_examples(same, examples.groups, labels, request.settings.get("fold"), request.seed)
 
-    def _baseline(self) -> Tensor:
-        """What the task's cheap estimator says of the test rows, having seen the training rows."""
-        raw = {name: part.inputs for name, part in self.parts.items()}
-        features, estimator = self.modality.baseline_features(self.inputs), self.task.estimator()
-        try:
-            seen = features.fit_transform(raw["train"])
-        except ValueError:  # too few texts for its smallest frequency
-            features = features.set_params(min_df=1)
-            seen = features.fit_transform(raw["train"])
-        estimator.fit(seen, self.targets["train"].numpy())
-        return self.task.estimator_outputs(estimator, features.transform(raw["test"]))
+    def _baselines(self) -> dict[str, Tensor]:
+        """What cheap estimators say of the test rows, having seen the training rows."""
+        found = {}
+        for name, estimator in self.modality.baselines(self.inputs, self.task).items():
+            estimator.fit(self.parts["train"].inputs, self.targets["train"].numpy())
+            found[name] = self.task.estimator_outputs(estimator, self.parts["test"].inputs)
+        return found
 
 
 def _introduction(name: str, examples: Examples, split: Split) -> str:
     left_out = f", {examples.dropped} left out because a cell is empty" if examples.dropped else ""
-    return (
+    groups = f"; {len(set(examples.groups))} groups, each on one side of the test part" if examples.groups else ""
+    first = (
         f"{name}: {len(examples.rows)} rows{left_out}; {len(split.train)} to train on, "
-        f"{len(split.validation)} to validate, {len(split.test)} to test ({split.duplicates} duplicates kept together)"
+        f"{len(split.validation)} to validate, {len(split.test)} to test "
+        f"({split.duplicates} duplicates kept together{groups})"
     )
+    return "\n".join([first, *examples.notes])

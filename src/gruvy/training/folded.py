@@ -15,7 +15,6 @@ from torch import Tensor
 
 from gruvy import artefact
 from gruvy.data.labelled.series import SeriesTable, read_series
-from gruvy.data.splits import split_rows
 from gruvy.errors import BadInput
 from gruvy.models.series import RECURRENT
 from gruvy.tasks import TASKS
@@ -24,9 +23,11 @@ from gruvy.tasks.contract import ExampleTask
 from gruvy.tasks.recipes import SeriesRecipe
 from gruvy.tasks.recipes import recipe as named_recipe
 from gruvy.training.judging import judge_examples
+from gruvy.training.labelled import reading, taken, target_kind
 from gruvy.training.loop import Rows
+from gruvy.training.parts import split_examples
 from gruvy.training.request import Outcome, Request
-from gruvy.training.source import digest, reading, taken, target_kind
+from gruvy.training.source import digest
 from gruvy.training.study import Fit
 
 _STRETCHES = 20  # of a single recording
@@ -120,7 +121,7 @@ class FoldedStudy:
 
     def _split(self, table: SeriesTable) -> dict[str, np.ndarray]:
         labels = cast(list[str], table.targets) if self.label else None
-        split = split_rows(table.groups, labels=labels, seed=self.request.seed)
+        split = split_examples(table.groups, None, labels, self.request.settings.get("fold"), self.request.seed)
         return {"learn": np.sort(np.concatenate([split.train, split.validation])), "test": split.test}
 
     def _recipe(self) -> SeriesRecipe:
@@ -168,7 +169,7 @@ class FoldedStudy:
     def _baselines(self) -> dict[str, Tensor]:
         learn, test = ([part[i] for i in range(len(part))] for part in (self.encoded["learn"], self.encoded["test"]))
         found = {}
-        for name, estimator in modality.baselines(self.label, self.per_step).items():
+        for name, estimator in modality.estimators(self.label, self.per_step).items():
             fitted = estimator.fit(learn, self.targets["learn"].numpy())
             found[name] = self.task.estimator_outputs(fitted, test)
         if not self.label:

@@ -12,6 +12,8 @@ from gruvy.errors import BadInput
 from gruvy.tasks import TASKS
 from gruvy.tasks.contract import Setting
 
+_READ_SEVERAL = ("translate", "examples")  # studies that know what to do with several files
+
 
 @dataclass(frozen=True)
 class Request:
@@ -60,7 +62,7 @@ def check_request(request: Request) -> None:
         raise BadInput(f"--max-minutes is {request.max_minutes:g}; expected a number above 0")
     if not 0 <= request.seed < 2**32:
         raise BadInput(f"--seed is {request.seed}; expected a whole number from 0 to {2**32 - 1}")
-    if request.more_data and TASKS[request.task].study != "translate":
+    if request.more_data and TASKS[request.task].study not in _READ_SEVERAL:
         raise BadInput(f"--data names {1 + len(request.more_data)} files; gruvy train {request.task} reads one")
     for name, value in request.settings.items():
         choices = TASKS[request.task].settings[name].choices

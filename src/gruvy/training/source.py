@@ -1,36 +1,41 @@
-"""Where the rows come from: the user's file, or the data a task brings."""
+"""Where examples come from: the user's files, or the data a task brings."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-
-from gruvy.data.labelled.series import SeriesTable
-from gruvy.data.tables import read_table
+from gruvy.data.fasta import is_fasta
 from gruvy.errors import BadInput
-from gruvy.tasks.contract import ExampleTask
+from gruvy.tasks.contract import ExampleTask, Modality
+
+SEVERAL = "several"
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file and how to read it.
+    """Files and how to read them.
 
     Attributes:
-        path: the file.
+        kind: of the inputs, a key of `MODALITIES`.
+        path: the file, or the directory of recordings; None where `columns` alone say it.
         columns: column names by role.
+        more: the files beside it.
+        settings: the task's own, as far as they say how to read.
         where: rows to keep; rename: other names for target values.
         name: what to call it in a report.
         drop_empty: leave rows with an empty cell out instead of refusing them.
     """
 
+    kind: str
     path: Path
-    columns: Mapping[str, str]
+    columns: Mapping[str, Any]
+    more: tuple[Path, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
     where: Mapping[str, str] = field(default_factory=dict)
     rename: Mapping[str, str] = field(default_factory=dict)
     name: str = ""
@@ -41,81 +46,92 @@ class Source:
         path = None if self.name else str(self.path.resolve())
         return {
             "path": path, "package": self.name or None, "columns": dict(self.columns), "drop_empty": self.drop_empty,
-            "sha256": self.digest(), "rename": dict(self.rename),
+            "sha256": self.digest(), "rename": dict(self.rename), "more": [str(p.resolve()) for p in self.more],
+            "settings": dict(self.settings),
         }  # fmt: skip
 
     def digest(self) -> str:
-        """SHA-256 of the file."""
-        return digest(self.path)
+        """SHA-256 of the file; of what recordings are called and how large they are; of several files, of theirs."""
+        if not self.more:
+            return digest(self.path)
+        return hashlib.sha256("".join(digest(path) for path in (self.path, *self.more)).encode()).hexdigest()
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file."""
+    """SHA-256 of a file, or of the names and sizes of all files of a directory."""
+    if path.is_dir():
+        found = sorted(f"{p.relative_to(path)} {p.stat().st_size}" for p in path.rglob("*") if p.is_file())
+        return hashlib.sha256("\n".join(found).encode()).hexdigest()
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-@dataclass(frozen=True)
-class Examples:
-    """Inputs and targets as they stand in the file.
+def kind_of(task: type[ExampleTask], data: str | None, columns: Mapping[str, Any]) -> str:
+    """Which kind of input the user's options name, a key of `MODALITIES`."""
+    roles = {modality.ROLE: modality.KIND for modality in task.modalities if modality.ROLE}
+    given = [kind for role, kind in roles.items() if columns.get(role)]
+    if not given and data is not None and is_fasta(data):
+        return "sequence"
+    if len(given) > 1:
+        return SEVERAL
+    return given[0] if given else task.modalities[0].KIND
 
-    Attributes:
-        rows: the file's row of each, from 1.
-        dropped: rows left out because a cell was empty.
+
+def check_options(task: type[ExampleTask], kind: str, given: Mapping[str, Any]) -> None:
+    """Refuse columns and settings that are for another kind of input.
+
+    Args:
+        given: columns and settings by name, those the user gave.
     """
-
-    inputs: Any
-    targets: Any
-    rows: np.ndarray
-    dropped: int
-
-    def take(self, positions: np.ndarray) -> Examples:
-        """The examples at `positions`."""
-        return Examples(
-            [self.inputs[i] for i in positions], [self.targets[i] for i in positions], self.rows[positions], 0
-        )
+    fits = [m for m in task.modalities if kind == m.KIND or (kind == SEVERAL and given.get(m.ROLE))]
+    for name, value in given.items():
+        owners = [m for m in task.modalities if name in (*m.COLUMNS, *m.SETTINGS, *m.READING)]
+        if value and owners and not any(owner in fits for owner in owners):
+            options = " or ".join(f"--{m.ROLE.replace('_', '-')}" for m in owners)
+            raise BadInput(f"--{name.replace('_', '-')} is for {owners[0].WHAT}; give {options} too")
 
 
 def source_for(
-    task: type[ExampleTask], data: str | Path | None, columns: Mapping[str, str | None], drop_empty: bool
-) -> Source:
+    task: type[ExampleTask], data: str | Path | None, columns: Mapping[str, Any], drop_empty: bool,
+    more: tuple[str, ...] = (), settings: Mapping[str, Any] | None = None,
+) -> Source:  # fmt: skip
     """The source a command names.
 
     Args:
-        columns: column names by role, None where the user gave none.
+        columns: column names by role, None where the user gave none; settings: the task's own.
 
     Raises:
         BadInput: no file was given and the task has none, or a column without a default was not named.
     """
-    if data is None:
+    kind = kind_of(task, None if data is None else str(data), columns)
+    modality = next((m for m in task.modalities if kind == m.KIND), None)
+    reading = {name: value for name, value in (settings or {}).items() if value and name in _reading(modality)}
+    named = {role: name for role, name in columns.items() if name}
+    if kind == "sound" and data is None:
+        return Source(kind, Path(named["audio"]), {k: v for k, v in named.items() if k != "audio"},
+                      settings=reading, drop_empty=drop_empty)  # fmt: skip
+    if data is None and not named:
         return _default_source(task, drop_empty)
-    if columns.get("text") and columns.get("sequence"):
-        raise BadInput("--text and --sequence are both given; give one of them")
-    left_out = "text" if columns.get("sequence") else "sequence"
-    roles = {role: c for role, c in task.columns.items() if role != left_out and (not c.optional or role == "sequence")}
-    missing = [role for role, column in roles.items() if not (columns.get(role) or column.default)]
-    if missing:
-        raise BadInput(f"which column holds the {missing[0]}? give --{missing[0]} COLUMN")
-    named = {role: columns.get(role) or column.default or "" for role, column in roles.items()}
-    return Source(Path(data), named, drop_empty=drop_empty)
+    if data is None:
+        given = " and ".join(f"--{role}" for role in named)
+        raise BadInput(f"{given} name columns, and there is no file; give --data FILE (CSV, TSV, JSONL or Parquet)")
+    if kind == "sequence" and not named.get("sequence"):
+        return Source(kind, Path(data), named, tuple(map(Path, more)), reading, drop_empty=drop_empty)
+    if more:
+        raise BadInput(f"--data names {1 + len(more)} files; gruvy train {task.name} reads one, but for FASTA")
+    if modality is not None and not named.get(modality.ROLE):
+        named[modality.ROLE] = task.columns[modality.ROLE].default
+    if not named.get(task.target):
+        default = task.columns[task.target].default
+        if default is None:
+            raise BadInput(f"which column holds the {task.target}? give --{task.target} COLUMN")
+        named[task.target] = default
+    return Source(kind, Path(data), named, settings=reading, drop_empty=drop_empty)
 
 
-def read_examples(task: type[ExampleTask], source: Source) -> Examples:
-    """Read inputs and targets.
-
-    Raises:
-        BadInput: see `gruvy.data.tables.read_table`.
-    """
-    kinds: dict[str, Any] = {name: task.columns[role].kind for role, name in source.columns.items()}
-    if len(kinds) < len(source.columns):
-        raise BadInput(f"--{' and --'.join(source.columns)} name the same column; each needs its own")
-    table = read_table(source.path, kinds, where=dict(source.where) or None, drop_empty=source.drop_empty)
-    by_role = {role: table.columns[name] for role, name in source.columns.items()}
-    targets = by_role.pop(task.target)
-    if source.rename:
-        targets = [source.rename.get(str(t), t) for t in targets]
-    (inputs,) = by_role.values()
-    return Examples(inputs, targets, table.rows, table.dropped)
+def _reading(modality: Modality | None) -> tuple[str, ...]:
+    """The settings that say how inputs are read."""
+    return tuple(getattr(modality, "READING", ()))
 
 
 def _default_source(task: type[ExampleTask], drop_empty: bool) -> Source:
@@ -130,39 +146,17 @@ def _default_source(task: type[ExampleTask], drop_empty: bool) -> Source:
             f"--data FILE, or pip install {default.package}"
         )
     path = Path(next(iter(found.submodule_search_locations))) / rest
-    return Source(path, default.columns, default.where, default.rename, default.package, drop_empty)
+    return Source(
+        task.modalities[0].KIND, path, default.columns, where=default.where, rename=default.rename,
+        name=default.package, drop_empty=drop_empty,
+    )  # fmt: skip
 
 
-def reading(
-    task: type[ExampleTask], data: str | None, columns: Mapping[str, Any], settings: Mapping[str, Any]
-) -> tuple[Path, dict[str, Any]]:
-    """The file of series, and how `gruvy.data.labelled.series.read_series` is to read it."""
-    named = tuple(columns.get("series") or ())
-    if data is None and named:
-        data, named = named[0], named[1:]
-    if data is None:
-        raise BadInput("no file of series was given; give --series FILE, or --data FILE --series COLUMN")
-    target = columns.get(task.target)
-    tabular = Path(data).name.lower().removesuffix(".gz").endswith((".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"))
-    if target is None and tabular and (named or columns.get("id") or settings.get("window")):
-        target = task.columns[task.target].default
-    return Path(data), {
-        "columns": named, "id": columns.get("id"), "time": columns.get("time"), "target": target,
-        "window": settings.get("window"), "stride": settings.get("stride"),
-    }  # fmt: skip
-
-
-def target_kind(label: bool, per_step: bool) -> Literal["label", "number", "per-step"]:
-    """What `gruvy.data.labelled.series.read_series` is to make of the targets."""
-    return "label" if label else "per-step" if per_step else "number"
-
-
-def taken(table: SeriesTable, rows: np.ndarray) -> SeriesTable:
-    """The examples at `rows`."""
-    targets: Any = table.targets
-    if isinstance(targets, np.ndarray):
-        targets = targets[rows]
-    elif targets is not None:
-        targets = [targets[i] for i in rows]
-    inputs, names = [table.inputs[i] for i in rows], [table.names[i] for i in rows]
-    return replace(table, inputs=inputs, targets=targets, groups=table.groups[rows], rows=table.rows[rows], names=names)
+def source_again(task: type[ExampleTask], kind: str, about: Mapping[str, Any]) -> Source:
+    """The source a model was trained from; `about` is what `Source.to_json` gave."""
+    if about["package"]:
+        return _default_source(task, about["drop_empty"])
+    return Source(
+        kind, Path(about["path"]), about["columns"], tuple(map(Path, about["more"])), about["settings"],
+        rename=about["rename"], drop_empty=about["drop_empty"],
+    )  # fmt: skip

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from rich.console import Console
@@ -16,6 +16,7 @@ from rich.console import Console
 from gruvy import artefact
 from gruvy.errors import BadInput
 from gruvy.tasks import TASKS
+from gruvy.tasks.contract import ExampleTask
 from gruvy.training import report
 from gruvy.training.examples import ExampleStudy
 from gruvy.training.folded import FoldedStudy
@@ -24,12 +25,14 @@ from gruvy.training.forecasting import ForecastStudy
 from gruvy.training.language import LanguageStudy
 from gruvy.training.loop import fit
 from gruvy.training.request import Outcome, Request, check_request
+from gruvy.training.source import check_options, kind_of
 from gruvy.training.study import Study
+from gruvy.training.tagging import TagStudy
 from gruvy.training.translating import TranslationStudy
 
 _STUDIES: Mapping[str, Callable[[Request], Study]] = {
     "examples": ExampleStudy, "folded": FoldedStudy, "forecast": ForecastStudy, "language": LanguageStudy,
-    "translate": TranslationStudy,
+    "tag": TagStudy, "translate": TranslationStudy,
 }  # fmt: skip
 
 
@@ -84,16 +87,18 @@ def fitted(study: Study, folder: Path, console: Console, clock: float) -> tuple[
 
 
 def _kind(request: Request) -> str:
-    """The study: series are few and are folded, whatever is asked of them."""
-    if not request.columns.get("series"):
-        for option in ("id", "time", "window", "stride", "test", "front", "per_step"):
-            given = {**request.settings, **request.columns}.get(option)
-            if TASKS[request.task].study == "examples" and given:
-                raise BadInput(f"--{option.replace('_', '-')} is for series; give --series too")
-        return TASKS[request.task].study
-    for other in ("text", "sequence", "pretrain"):
-        if {**request.settings, **request.columns}.get(other):
-            raise BadInput(f"--{other} and --series are both given; give one of them")
+    """The study: series alone are few and are folded, whatever is asked of them."""
+    task = TASKS[request.task]
+    if task.study != "examples":
+        return task.study
+    example_task = cast(type[ExampleTask], task)
+    kind = kind_of(example_task, request.data, request.columns)
+    given = {**request.settings, **request.columns}
+    check_options(example_task, kind, given)
+    if kind != "series":
+        return task.study
+    if given.get("group"):
+        raise BadInput("--group is not for series alone; name what stays together with --id, or give --test FILE")
     return "folded"
 
 
