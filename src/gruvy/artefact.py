@@ -9,6 +9,7 @@
     training.png        the training curve
     forecast.png        forecasts, intervals and what came, where it forecasts
     attention.png       what translations attended to
+    roll.png            a piece, and one the model wrote
     residuals.png       predictions and residuals, where it gives numbers
     README.md           the model card
     hashes.json         the SHA-256 of every file above
@@ -21,7 +22,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ FORMAT = 1
 CONFIG, _WEIGHTS, _HASHES = "config.json", "model.safetensors", "hashes.json"
 FILES = (
     CONFIG, _WEIGHTS, _HASHES, "tokenizer.json", "inputs.json", "split.json", "metrics.json", "training.png",
-    "forecast.png", "residuals.png", "target_tokenizer.json", "attention.png", "README.md",
+    "forecast.png", "residuals.png", "target_tokenizer.json", "attention.png", "roll.png", "README.md",
 )  # fmt: skip
 _DOCUMENTS = {
     "split.json",
@@ -56,6 +57,7 @@ _DOCUMENTS = {
     "forecast.png",
     "residuals.png",
     "attention.png",
+    "roll.png",
     "README.md",
 }  # a model predicts without them
 UNFINISHED = ".gruvy-training"  # the folder of a training under way, within the artefact
@@ -99,13 +101,14 @@ class Trained:
         return self.modality.predict(self, raw)
 
     def generate(
-        self, prompt: str = "", length: int = 100, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0,
+        self, prompt: Any = "", length: int = 100, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0,
         seed: int | None = None,
-    ) -> Iterator[str]:  # fmt: skip
-        """What a language model writes after a prompt, in pieces as they come.
+    ) -> Any:  # fmt: skip
+        """What a model writes after a prompt: text, in pieces as they come, or a roll of music `(length, 88)`.
 
         Args:
-            length: tokens; temperature, top_k, top_p: see `gruvy.models.sampling.Sampling`.
+            prompt: a text, or a roll; "" for none. length: tokens, or steps.
+            temperature, top_k, top_p: see `gruvy.models.sampling.Sampling`.
             seed: for the same text again.
 
         Raises:
@@ -114,9 +117,8 @@ class Trained:
         if seed is not None and seed < 0:
             raise BadInput(f"the seed is {seed}; expected a whole number of at least 0")
         if not hasattr(self.modality, "generate"):
-            raise BadInput(f"a {self.task.name} model does not write; train one with gruvy train language")
-        found: Iterator[str] = self.modality.generate(self, prompt, length, Sampling(temperature, top_k, top_p), seed)
-        return found
+            raise BadInput(f"a {self.task.name} model does not write; train one with gruvy train language, or music")
+        return self.modality.generate(self, prompt, length, Sampling(temperature, top_k, top_p), seed)
 
     def branches(self, encoded: Any) -> dict[str, Tensor]:
         """The outputs of each branch for encoded inputs, `(rows, output_size)`; `model.answer` names the model's."""

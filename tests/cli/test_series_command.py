@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tests.cli.run import gruvy, refused
 from tests.fixtures.labelled import NAME, SMALL, gestures, sensors, waves
-from tests.fixtures.small import small_recipe, write_csv
+from tests.fixtures.small import write_csv
 
 import gruvy as library
 from gruvy.errors import BadInput
@@ -222,25 +222,6 @@ def test_steps_are_not_pooled(place, tmp_path):
     assert "--front conv pools steps" in said
     assert "--per-step is for series" in refused("train", "regress", "--target", "level", "--data", place / "steps.csv",
                                                  "--per-step", "--out", tmp_path / "m")  # fmt: skip
-
-
-# Sequences of symbols
-
-
-def test_sequences_are_read_by_their_symbols_and_asked_again(tmp_path):
-    rng = np.random.default_rng(0)
-    bases = ["".join(rng.choice(list("ACGT"), 40)) for _ in range(80)]
-    rows = [{"promoter": b, "strength": f"{b.count('G') + b.count('C')}"} for b in bases]
-    data, out = write_csv(tmp_path / "dna.csv", rows), tmp_path / "model"
-    with small_recipe():
-        done = gruvy("train", "regress", "--data", data, "--sequence", "promoter", "--target", "strength", "--recipe",
-                     NAME, "--out", out, "--json")  # fmt: skip
-    assert done.code == 0, done
-    assert gruvy("evaluate", out, "--json").json["metrics"] == pytest.approx(done.json["metrics"], abs=1e-6)
-    assert len(gruvy("predict", out, "--data", data).out.splitlines()) == 80
-    assert gruvy("predict", out, bases[0]).code == 0
-    assert "give one of them" in refused("train", "regress", "--data", data, "--sequence", "promoter", "--text",
-                                         "promoter", "--target", "strength", "--out", tmp_path / "no")  # fmt: skip
 
 
 def test_many_series_spare_some_for_validation(place, tmp_path, monkeypatch):

@@ -55,7 +55,7 @@ def forecast(context: typer.Context) -> None:
 
 @app.command(context_settings=_FORWARDED)
 def generate(context: typer.Context) -> None:
-    """Write a text with a language model."""
+    """Write a text with a language model, or a MIDI file with a model of music."""
     from gruvy.cli.language import run_generate
 
     run_generate(context.obj[1:])
@@ -75,6 +75,14 @@ def stream(context: typer.Context) -> None:
     from gruvy.cli.stream import run_stream
 
     run_stream(context.obj[1:])
+
+
+@app.command(context_settings=_FORWARDED)
+def mutate(context: typer.Context) -> None:
+    """Show what each substitution in a sequence changes in a model's answer."""
+    from gruvy.cli.mutation import run_mutate
+
+    run_mutate(context.obj[1:])
 
 
 @app.command()

@@ -15,8 +15,10 @@ import typer
 from gruvy import artefact
 from gruvy.cli.forecast import evaluate_forecast
 from gruvy.cli.language import evaluate_language
+from gruvy.cli.music import evaluate_music, predict_music
 from gruvy.cli.options import column_options, dispatch, many_columns, new_app, refuse_columns, repeated, with_options
 from gruvy.cli.series import series_examples, series_inputs
+from gruvy.cli.speech import evaluate_speech, listed_recordings, with_beam
 from gruvy.cli.tagging import evaluate_tags, predict_tags, sequences_of
 from gruvy.cli.translation import evaluate_translation
 from gruvy.data.fasta import is_fasta
@@ -32,6 +34,7 @@ _FILE: dict[str, tuple[Any, Any, str]] = {
     "data": (str | None, None, "CSV, TSV, JSONL or Parquet; text, where it learned from text"),
     "drop_empty": (bool, False, "leave out rows with an empty cell"),
     "json": (bool, False, "print JSON"),
+    "beam": (int | None, None, "prefixes that the search of a speech model keeps [as in the training]"),
 }
 _Directory = Annotated[str, typer.Argument(metavar="DIR", help="what gruvy train wrote")]
 _Inputs = Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="-- comes before a text like --this")]
@@ -40,8 +43,10 @@ _Inputs = Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="
 def run_evaluate(arguments: list[str]) -> None:
     """Run `gruvy evaluate` with `arguments`."""
 
-    def command(folder: str, data: list[str] | None, drop_empty: bool, json: bool, **columns: str | None) -> None:
-        evaluate(folder, data or [], columns, drop_empty, json)
+    def command(
+        folder: str, data: list[str] | None, drop_empty: bool, json: bool, beam: int | None, **columns: str | None
+    ) -> None:
+        evaluate(folder, data or [], columns, drop_empty, json, beam)
 
     app = new_app("Judge a model on its own test rows, or on a file.")
     files = {"data": (list[str] | None, None, f"{_FILE['data'][2]}, and then the targets for translate")}
@@ -54,9 +59,10 @@ def run_predict(arguments: list[str]) -> None:
     """Run `gruvy predict` with `arguments`."""
 
     def command(
-        folder: str, inputs: list[str] | None, data: str | None, drop_empty: bool, json: bool, **columns: str | None
-    ) -> None:
-        predict(folder, inputs or [], data, columns, drop_empty, json)
+        folder: str, inputs: list[str] | None, data: str | None, drop_empty: bool, json: bool, beam: int | None,
+        **columns: str | None,
+    ) -> None:  # fmt: skip
+        predict(folder, inputs or [], data, columns, drop_empty, json, beam)
 
     app = new_app("Predict from texts on the command line, from a file, or from standard input (one a line).")
     positional = {"folder": _Directory, "inputs": _Inputs}
@@ -65,18 +71,27 @@ def run_predict(arguments: list[str]) -> None:
 
 
 def evaluate(
-    folder: str, files: Sequence[str], columns: Mapping[str, str | None], drop_empty: bool, as_json: bool
-) -> None:
+    folder: str, files: Sequence[str], columns: Mapping[str, str | None], drop_empty: bool, as_json: bool,
+    beam: int | None = None,
+) -> None:  # fmt: skip
     """Print the metrics of a model on a file, or on the test rows of the data it was trained from."""
     task = artefact.read_config(Path(folder)).get("task")
     named = {role: name for role, name in columns.items() if name}
+    if beam is not None and task != "speech":
+        raise BadInput(f"--beam is for a speech model, and {folder} holds a {task} model; leave it out")
     if task == "translate":
         evaluate_translation(folder, files, named, drop_empty, as_json)
         return
+    if task == "music":
+        refuse_columns(named)
+        evaluate_music(folder, files, as_json)
+        return
     data = files[0] if files else None
-    if len(files) > 1 and task in ("language", "forecast", "tag"):
+    if len(files) > 1 and task in ("language", "forecast", "tag", "speech"):
         raise BadInput(f"--data names {len(files)} files; a {task} model is judged on one")
-    if task == "language":
+    if task == "speech":
+        evaluate_speech(folder, data, named, drop_empty, as_json, beam)
+    elif task == "language":
         evaluate_language(folder, data, named, drop_empty, as_json)
     elif task == "tag":
         evaluate_tags(folder, data, named, drop_empty, as_json)
@@ -148,12 +163,16 @@ def _source(trained: artefact.Trained, files: Sequence[str], columns: Mapping[st
 
 def predict(
     folder: str, given: Sequence[str], data: str | None, columns: Mapping[str, str | None], drop_empty: bool,
-    as_json: bool,
+    as_json: bool, beam: int | None = None,
 ) -> None:  # fmt: skip
     """Print a prediction for each of the inputs `given`, or each row of a file, or each line of standard input."""
     if data is not None and given:
         raise BadInput(f"{given[0]!r} has no place beside --data; give texts, or a file")
-    trained = artefact.load(folder)
+    trained = with_beam(artefact.load(folder), beam)
+    if trained.task.name == "music":
+        refuse_columns(columns)
+        predict_music(trained, [data] if data is not None else given, as_json)
+        return
     if trained.task.study == "forecast":
         raise BadInput(f"{folder} holds a model that forecasts; ask it with gruvy forecast {folder}")
     if trained.task.name == "tag" and data is not None:
@@ -169,6 +188,8 @@ def predict(
         inputs = [line for line in read_lines(Path(data)) if line.strip() or not drop_empty]
     elif hasattr(trained.modality, "READING"):
         inputs = _examples(trained, given, data, columns, drop_empty)
+    elif data is not None and trained.task.name == "speech":
+        inputs = listed_recordings(trained, data, columns, drop_empty)
     elif data is not None:
         role = _role(trained)
         name = _named(columns, trained).get(role) or ""

@@ -11,6 +11,7 @@ import typer
 
 from gruvy import artefact
 from gruvy.artefact import Trained, to_json
+from gruvy.cli.music import write_music
 from gruvy.cli.options import dispatch, new_app, refuse_columns
 from gruvy.data.prose import Prose, is_table, read_prose
 from gruvy.errors import BadInput
@@ -21,7 +22,7 @@ from gruvy.training.prose import cut, figures_of, scored, unknown
 from gruvy.training.source import digest
 
 _LENGTH = 200
-_Directory = Annotated[str, typer.Argument(metavar="DIR", help="what gruvy train language wrote")]
+_Directory = Annotated[str, typer.Argument(metavar="DIR", help="what gruvy train language or music wrote")]
 
 
 def run_generate(arguments: list[str]) -> None:
@@ -29,30 +30,45 @@ def run_generate(arguments: list[str]) -> None:
 
     def command(
         folder: _Directory,
-        prompt: Annotated[str, typer.Option(help="the beginning; - reads it from standard input")] = "",
-        length: Annotated[int, typer.Option(help="tokens to write")] = _LENGTH,
+        prompt: Annotated[str, typer.Option(help="the beginning; - is standard input; for music a MIDI file")] = "",
+        length: Annotated[int, typer.Option(help="tokens to write; for music steps")] = _LENGTH,
         temperature: Annotated[
             float, typer.Option(help="below 1 is safer, above 1 is bolder; 0 is the likeliest")
         ] = 1.0,
         top_k: Annotated[int, typer.Option(help="of the likeliest tokens only; 0 for all")] = 0,
         top_p: Annotated[float, typer.Option(help="of the likeliest tokens that make up this probability")] = 1.0,
         seed: Annotated[int | None, typer.Option(help="for the same text again [another each time]")] = None,
+        out: Annotated[str | None, typer.Option(help="for music: the MIDI file to write")] = None,
+        tempo: Annotated[
+            float | None, typer.Option(help="for music: beats a minute [the prompt's, or the training's]")
+        ] = None,
     ) -> None:
-        generate(folder, prompt, length, Sampling(temperature, top_k, top_p), seed)
+        sampling = Sampling(temperature, top_k, top_p)
+        check_numbers(length, seed)
+        if artefact.read_config(Path(folder)).get("task") == "music":
+            write_music(folder, out, prompt, length, sampling, tempo, seed)
+            return
+        if out is not None or tempo is not None:
+            raise BadInput(f"--{'tempo' if out is None else 'out'} is for music; leave it out, the text is printed")
+        generate(folder, prompt, length, sampling, seed)
 
-    app = new_app("Write a text, token by token, as the model goes on from a beginning.")
+    app = new_app("Write a text or music, step by step, as the model goes on from a beginning.")
     app.command()(command)
     dispatch(app, arguments, "generate")
 
 
-def generate(folder: str, prompt: str, length: int, sampling: Sampling, seed: int | None) -> None:
-    """Print the prompt and what the model writes after it, as it comes."""
+def check_numbers(length: int, seed: int | None) -> None:
+    """Refuse what cannot be written."""
     if length < 1:
-        raise BadInput(f"--length {length}: expected a number of tokens of at least 1")
+        raise BadInput(f"--length {length}: expected a number of at least 1")
     if seed is not None and seed < 0:
         raise BadInput(f"--seed {seed}: expected a whole number of at least 0")
+
+
+def generate(folder: str, prompt: str, length: int, sampling: Sampling, seed: int | None) -> None:
+    """Print the prompt and what the model writes after it, as it comes."""
     if artefact.read_config(Path(folder)).get("task") != "language":
-        raise BadInput(f"{folder} holds a model that does not write; give one of gruvy train language")
+        raise BadInput(f"{folder} holds a model that does not write; give one of gruvy train language or music")
     prompt = _standard_input() if prompt == "-" else prompt
     trained = artefact.load(folder)
     print(prompt, end="", flush=True)

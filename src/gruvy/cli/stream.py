@@ -14,6 +14,8 @@ import typer
 from gruvy import artefact
 from gruvy.artefact import to_json
 from gruvy.cli.options import dispatch, new_app
+from gruvy.cli.sound import listen
+from gruvy.cli.speech import dictate
 from gruvy.errors import BadInput
 from gruvy.tasks import panel, series
 
@@ -26,20 +28,31 @@ def run_stream(arguments: list[str]) -> None:
     def command(
         folder: _Directory,
         state: Annotated[str | None, typer.Option(help="file the state is kept in [DIR/stream.json]")] = None,
+        audio: Annotated[str | None, typer.Option(help="recording to hear chunk by chunk")] = None,
+        rate: Annotated[int | None, typer.Option(help="samples a second on standard input [the model's]")] = None,
     ) -> None:
-        stream(folder, state)
+        stream(folder, state, audio, rate)
 
     app = new_app(
         "Read rows from standard input, CSV with a header or JSON lines, and print a JSON line for each: the forecast "
-        "that follows it, or its number. What was read is kept, and the next time goes on from there."
+        "that follows it, or its number. What was read is kept, and the next time goes on from there. A model of "
+        "speech hears --audio FILE, or raw samples of 16 bits on standard input, and prints what is said as it is said."
     )
     app.command()(command)
     dispatch(app, arguments, "stream")
 
 
-def stream(folder: str, state: str | None) -> None:
-    """One row in, one answer out."""
+def stream(folder: str, state: str | None, audio: str | None = None, rate: int | None = None) -> None:
+    """One row in, one answer out; or sound in, and what it is out."""
     trained = artefact.load(folder)
+    if trained.task.name == "speech":
+        dictate(trained, audio, rate)
+        return
+    if trained.kind == "sound":
+        listen(trained, audio, rate)
+        return
+    if audio is not None or rate is not None:
+        raise BadInput(f"--{'rate' if audio is None else 'audio'} is for models of sound; leave it out")
     file = Path(state) if state is not None else Path(folder) / "stream.json"
     if not file.parent.is_dir():
         raise BadInput(f"--state {file}: there is no such directory; give a file that can be written")

@@ -59,8 +59,8 @@ class NgramText(nn.Module):
         rows, held_out = self._rows(train[0]), self._rows(validation[0])
         flat, best = np.zeros(self.weight.numel() + len(self.bias)), float("inf")
         for ridge in _RIDGES:
-            flat = _minimise(rows, train[1], loss, ridge, flat, len(self.bias), iterations)
-            weight, bias = _unflatten(flat.astype(np.float32), len(self.bias))
+            flat = minimise(rows, train[1], loss, ridge, flat, len(self.bias), iterations)
+            weight, bias = unflatten(flat.astype(np.float32), len(self.bias))
             reached = loss(torch.from_numpy(held_out @ weight + bias), validation[1]).item()
             if reached < best:
                 best = reached
@@ -114,7 +114,7 @@ class NgramText(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _minimise(
+def minimise(
     rows: Any, targets: Tensor, loss: Loss, ridge: float, start: np.ndarray, size: int, iterations: int
 ) -> Any:
     """Weights and bias, flat, that minimise the summed loss plus half of `ridge` times the squared weights."""
@@ -123,7 +123,7 @@ def _minimise(
     columns = rows.T.tocsr()
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weight, bias = _unflatten(flat.astype(np.float32), size)
+        weight, bias = unflatten(flat.astype(np.float32), size)
         outputs = torch.from_numpy(rows @ weight + bias).requires_grad_()
         total = loss(outputs, targets) * len(targets)
         (grad,) = torch.autograd.grad(total, outputs)
@@ -135,5 +135,5 @@ def _minimise(
     return minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x
 
 
-def _unflatten(flat: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def unflatten(flat: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     return flat[:-size].reshape(-1, size), flat[-size:]

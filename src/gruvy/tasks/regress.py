@@ -1,4 +1,4 @@
-"""Which number a text or a series has."""
+"""Which number an input has: a text, a recording, DNA, a protein, a series, or several of these."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gruvy.errors import BadInput
-from gruvy.tasks import series, text
+from gruvy.tasks import sequence, series, several, sound, text
 from gruvy.tasks.contract import Column, DefaultData, Modality, Setting
 from gruvy.tasks.examples import FOLD, GROUP
 
@@ -33,10 +33,14 @@ class Regress:
 
     study: ClassVar[str] = "examples"
     name: ClassVar[str] = "regress"
-    summary: ClassVar[str] = "Learn which number a text or a series has."
+    summary: ClassVar[str] = (
+        "Learn which number a text, a recording, DNA or protein, or a series has, or several of them."
+    )
     columns: ClassVar[Mapping[str, Column]] = {
         **text.COLUMNS,
         "target": Column("number", None, "column with the numbers"),
+        **sequence.COLUMNS,
+        **sound.COLUMNS,
         **series.COLUMNS,
         "group": GROUP,
     }
@@ -45,10 +49,12 @@ class Regress:
         "per_step": Setting(bool, False, "learn a number for each step of a series"),
         "fold": FOLD,
         **text.SETTINGS,
+        **sequence.SETTINGS,
+        **sound.SETTINGS,
         **series.SETTINGS,
     }
     default_data: ClassVar[DefaultData | None] = None
-    modalities: ClassVar[tuple[Modality, ...]] = (text, series)
+    modalities: ClassVar[tuple[Modality, ...]] = (text, sequence, sound, series, several)
     score: ClassVar[str] = "squared error (negated)"
     estimator_name: ClassVar[str] = "ridge regression"
 

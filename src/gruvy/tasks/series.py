@@ -82,8 +82,8 @@ def baselines(inputs: SeriesInputs, task: Any) -> dict[str, Any]:
         encoded = inputs(series)
         return summaries([encoded[i] for i in range(len(encoded))])
 
-    features = make_pipeline(FunctionTransformer(found), StandardScaler())
-    return {f"summaries + {task.estimator_name}": make_pipeline(features, task.estimator())}
+    steps = FunctionTransformer(found), StandardScaler(), task.estimator()
+    return {f"summaries + {task.estimator_name}": make_pipeline(*steps)}
 
 
 def predict(trained: Any, raw: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -98,14 +98,16 @@ _READERS: Mapping[str, Callable[[Any, Any, Path], list[Any]]] = {
 def _recordings(task: type[ExampleTask], source: Source, targeted: bool) -> Examples:
     from gruvy.data.sound.recordings import read_recordings  # loads an audio library
 
-    columns = source.columns
+    columns, kind = source.columns, None
+    if targeted:
+        kind = cast(Literal["label", "number"], task.columns[task.target].kind)
     folder = columns.get("audio", source.path)
     found = read_recordings(
         folder, data=source.path if "audio" in columns else None, label_from=source.settings.get("label_from"),
         pattern=source.settings.get("pattern"), target=columns.get(task.target) if targeted else None,
-        group=columns.get("group") if targeted else None, drop_empty=source.drop_empty,
+        group=columns.get("group") if targeted else None, drop_empty=source.drop_empty, kind=kind,
     )  # fmt: skip
-    return Examples(found.paths, found.targets, found.rows, found.dropped, found.groups)
+    return Examples(found.paths, found.targets, found.rows, found.dropped, found.groups, found.notes)
 
 
 def _fasta(task: type[ExampleTask], source: Source, targeted: bool) -> Examples:

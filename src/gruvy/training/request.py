@@ -12,7 +12,7 @@ from gruvy.errors import BadInput
 from gruvy.tasks import TASKS
 from gruvy.tasks.contract import Setting
 
-_READ_SEVERAL = ("translate", "examples")  # studies that know what to do with several files
+_READ_SEVERAL = ("translate", "examples", "music")  # studies that know what to do with several files
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def source_for(
         return Source(kind, Path(data), named, tuple(map(Path, more)), reading, drop_empty=drop_empty)
     if more:
         raise BadInput(f"--data names {1 + len(more)} files; gruvy train {task.name} reads one, but for FASTA")
-    if modality is not None and not named.get(modality.ROLE):
+    if modality is not None and modality.ROLE and not named.get(modality.ROLE):
         named[modality.ROLE] = task.columns[modality.ROLE].default
     if not named.get(task.target):
         default = task.columns[task.target].default

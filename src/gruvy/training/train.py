@@ -18,6 +18,7 @@ from gruvy.errors import BadInput
 from gruvy.tasks import TASKS
 from gruvy.tasks.contract import ExampleTask
 from gruvy.training import report
+from gruvy.training.composing import MusicStudy
 from gruvy.training.examples import ExampleStudy
 from gruvy.training.folded import FoldedStudy
 from gruvy.training.folder import check_free, place, training_folder
@@ -26,13 +27,14 @@ from gruvy.training.language import LanguageStudy
 from gruvy.training.loop import fit
 from gruvy.training.request import Outcome, Request, check_request
 from gruvy.training.source import check_options, kind_of
+from gruvy.training.speaking import SpeechStudy
 from gruvy.training.study import Study
 from gruvy.training.tagging import TagStudy
 from gruvy.training.translating import TranslationStudy
 
 _STUDIES: Mapping[str, Callable[[Request], Study]] = {
     "examples": ExampleStudy, "folded": FoldedStudy, "forecast": ForecastStudy, "language": LanguageStudy,
-    "tag": TagStudy, "translate": TranslationStudy,
+    "music": MusicStudy, "speech": SpeechStudy, "tag": TagStudy, "translate": TranslationStudy,
 }  # fmt: skip
 
 

@@ -8,7 +8,13 @@ from typing import Any
 from gruvy.errors import BadInput
 from gruvy.tasks.recipes.base import Recipe
 from gruvy.tasks.recipes.language import LanguageRecipe
+from gruvy.tasks.recipes.music import MusicRecipe
+from gruvy.tasks.recipes.sequence import SequenceRecipe
 from gruvy.tasks.recipes.series import ForecastRecipe, SeriesRecipe
+from gruvy.tasks.recipes.several import SeveralRecipe
+from gruvy.tasks.recipes.sound import SoundRecipe
+from gruvy.tasks.recipes.speech import SpeechRecipe
+from gruvy.tasks.recipes.tags import TagRecipe
 from gruvy.tasks.recipes.text import TextRecipe
 from gruvy.tasks.recipes.translation import TranslationRecipe
 
@@ -23,6 +29,19 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         "small": SeriesRecipe(hidden_size=32, members=3, convolutions=2_000),
         "recurrent": SeriesRecipe(convolutions=0),
     },
+    "sequence": {
+        "default": SequenceRecipe(),
+        "small": SequenceRecipe(hidden_size=32, members=1),
+        "recurrent": SequenceRecipe(kmers=False),
+    },
+    "sound": {
+        "default": SoundRecipe(),
+        "small": SoundRecipe(filters=(8, 16, 32), hidden_size=32, steps=600),
+    },
+    "several": {
+        "default": SeveralRecipe(),
+        "small": SeveralRecipe(text=TextRecipe(vocabulary_size=10_000, embedding_size=64, hidden_size=48), steps=1000),
+    },
     "prose": {
         "default": LanguageRecipe(),
         "small": LanguageRecipe(embedding_size=128, hidden_size=128, num_layers=1, tokens=3_000_000, max_epochs=12),
@@ -32,6 +51,18 @@ RECIPES: dict[str, dict[str, Recipe]] = {
         "small": TranslationRecipe(
             embedding_size=96, hidden_size=128, vocabulary_size=4000, dropout=0.2, locked_dropout=0.1, pairs=300_000
         ),
+    },
+    "steps": {
+        "default": TagRecipe(),
+        "small": TagRecipe(hidden_size=64, members=2, tokens=2_000_000),
+    },
+    "utterances": {
+        "default": SpeechRecipe(),
+        "small": SpeechRecipe(hidden_size=64, num_layers=1, clips=30_000),
+    },
+    "rolls": {
+        "default": MusicRecipe(),
+        "small": MusicRecipe(embedding_size=128, hidden_size=128, music=1_000_000),
     },
     "panel": {
         "default": ForecastRecipe(),
@@ -56,11 +87,20 @@ def recipe(kind: str, name: str) -> Recipe:
 
 def recipe_from_json(kind: str, data: dict) -> Recipe:
     """The recipe an artefact was trained with; TypeError for fields there are not."""
-    values: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-    return type(RECIPES[kind]["default"])(**values)
+    return _read(RECIPES[kind]["default"], data)
+
+
+def _read(like: Recipe, data: dict) -> Recipe:
+    """A recipe of the same type; recipes within it are mappings in JSON, and tuples are lists."""
+    values: Any = {}
+    for name, value in data.items():
+        inner = getattr(like, name, None)
+        read = _read(inner, value) if isinstance(inner, Recipe) else value
+        values[name] = tuple(read) if isinstance(read, list) else read
+    return type(like)(**values)
 
 
 __all__ = [
-    "RECIPES", "ForecastRecipe", "LanguageRecipe", "Recipe", "SeriesRecipe", "TextRecipe", "TranslationRecipe",
-    "recipe", "recipe_from_json",
+    "RECIPES", "ForecastRecipe", "LanguageRecipe", "MusicRecipe", "Recipe", "SequenceRecipe", "SeriesRecipe",
+    "SoundRecipe", "SpeechRecipe", "TagRecipe", "TextRecipe", "TranslationRecipe", "recipe", "recipe_from_json",
 ]  # fmt: skip

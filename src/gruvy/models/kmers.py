@@ -1,0 +1,142 @@
+"""A linear model of k-mers and of where they stand: the strong, cheap branch of a sequence model."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gruvy.data.text import TokenIds
+from gruvy.models.ngrams import Labelled, Loss, minimise, unflatten
+
+_COMMON, _PLACED = 4000, 64  # different k-mers, about, up to which k grows: anywhere, and at a place of their own
+_LONGEST = 8
+_FEWEST = 2  # training sequences that hold a feature which is kept
+_RIDGES = (2.0, 0.5, 0.1, 0.02)  # penalties tried, strongest first: each fit starts where the last one ended
+
+
+class KmerSequence(nn.Module):
+    """A linear model of how often each k-mer stands in a sequence and, where sequences are aligned, of what stands
+    where.
+
+    Counts enter by their square roots. Counts and places are scaled to length 1 each. Places are kept where that costs
+    less on the validation rows.
+
+    Args:
+        symbols: ids there are; letters: how many of them are different letters, which decides how long k-mers get.
+        positions: symbols of an aligned sequence; 0 where places say nothing.
+        output_size: units of the answer.
+        complement: the id of what pairs with each id, to count both strands; None for one.
+    """
+
+    keys: Tensor
+
+    def __init__(self, symbols: int, letters: int, positions: int, output_size: int, complement: np.ndarray | None):
+        super().__init__()
+        self.symbols, self.positions, self.complement = symbols, positions, complement
+        self.longest, self.longest_placed = _k(_COMMON, letters), _k(_PLACED, letters) if positions else 0
+        self.register_buffer("keys", torch.zeros(0, dtype=torch.int64))  # of the features that are kept, rising
+        self.weight = nn.Parameter(torch.zeros(0, output_size))
+        self.bias = nn.Parameter(torch.zeros(output_size))
+
+    def forward(self, tokens: TokenIds) -> Tensor:
+        """-> `(sequences, output_size)`."""
+        return self.bias + torch.from_numpy(self._rows(tokens) @ self.weight.detach().numpy())
+
+    def fit(self, train: Labelled, validation: Labelled, loss: Loss, iterations: int = 60) -> None:
+        """Find the weights on `train`, and their penalty and whether places count on `validation`.
+
+        Args:
+            train, validation: ids with their targets `(sequences,)`.
+            loss: the mean loss of outputs `(sequences, output_size)`.
+            iterations: of L-BFGS at most, for each penalty.
+        """
+        best, kept = float("inf"), self.keys
+        keys = self._common_keys(train[0])
+        for chosen in [keys, keys[_place(keys, self.positions) == 0]] if self.positions else [keys]:
+            self.keys = torch.from_numpy(chosen)
+            rows, held_out = self._rows(train[0]), self._rows(validation[0])
+            size = len(self.bias)
+            flat = np.zeros((len(chosen) + 1) * size)
+            for ridge in _RIDGES:
+                flat = minimise(rows, train[1], loss, ridge, flat, size, iterations)
+                weight, bias = unflatten(flat.astype(np.float32), size)
+                reached = loss(torch.from_numpy(held_out @ weight + bias), validation[1]).item()
+                if reached < best:
+                    best, kept = reached, self.keys
+                    self.weight = nn.Parameter(torch.from_numpy(weight.copy()))
+                    self.bias = nn.Parameter(torch.from_numpy(bias.copy()))
+        self.keys = kept
+
+    def _common_keys(self, tokens: TokenIds) -> np.ndarray:
+        """Keys that several sequences hold; all, where there are few sequences."""
+        _, keys, _ = self._features(tokens)
+        found, counts = np.unique(keys, return_counts=True)
+        return found[counts >= min(_FEWEST, len(tokens))]
+
+    def _features(self, tokens: TokenIds) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sequence, key and count of each feature there is, sequence by sequence."""
+        both = [tokens] if self.complement is None else [tokens, _reversed(tokens, self.complement)]
+        found: dict[str, list[np.ndarray]] = {"document": [], "key": []}
+        for strand in both:
+            document = np.repeat(np.arange(len(strand)), strand.lengths)
+            place = np.arange(len(strand.ids)) - strand.offsets[document]
+            room = strand.lengths[document] - place  # symbols from a place to the end of its sequence
+            codes = np.zeros(len(strand.ids), np.int64)
+            for k in range(1, self.longest + 1):
+                starts = np.flatnonzero(room >= k)
+                # No two k-mers have one code, whatever their k: ids are above 0.
+                codes[starts] = codes[starts] * self.symbols + strand.ids[starts + k - 1]
+                found["document"].append(document[starts])
+                found["key"].append(codes[starts] * (self.positions + 1))
+                if k <= self.longest_placed:
+                    inside = starts[place[starts] < self.positions]
+                    found["document"].append(document[inside])
+                    found["key"].append(codes[inside] * (self.positions + 1) + 1 + place[inside])
+        documents, keys = np.concatenate(found["document"]), np.concatenate(found["key"])
+        order = np.lexsort((keys, documents))
+        documents, keys = documents[order], keys[order]
+        new = np.append(True, (np.diff(documents) != 0) | (np.diff(keys) != 0))[: len(keys)]
+        starts = np.flatnonzero(new)
+        return documents[starts], keys[starts], np.diff(np.append(starts, len(keys)))
+
+    def _rows(self, tokens: TokenIds) -> Any:
+        """Features as a sparse matrix `(sequences, kept keys)`, counts and places scaled to length 1 in each row."""
+        from scipy.sparse import csr_matrix
+
+        documents, keys, counts = self._features(tokens)
+        known = self.keys.numpy()
+        column = np.searchsorted(known, keys)
+        here = column < len(known)
+        here[here] = known[column[here]] == keys[here]
+        documents, column, counts = documents[here], column[here], counts[here]
+        placed = _place(known[column], self.positions) > 0
+        block = 2 * documents + placed
+        totals = np.bincount(block, counts, minlength=2 * len(tokens))  # the squares of the square roots
+        values = np.sqrt(counts / totals[block]).astype(np.float32)
+        return csr_matrix((values, (documents, column)), (len(tokens), len(known)))
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        """Make room for as many features as were saved."""
+        if f"{prefix}keys" in state_dict:
+            kept = len(state_dict[f"{prefix}keys"])
+            self.keys = torch.zeros(kept, dtype=torch.int64)
+            self.weight = nn.Parameter(torch.zeros(kept, len(self.bias)))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _k(most: int, letters: int) -> int:
+    """How long k-mers of so many letters are, for about `most` of them."""
+    return min(_LONGEST, max(1, round(math.log(most) / math.log(max(2, letters)))))
+
+
+def _place(keys: np.ndarray, positions: int) -> np.ndarray:
+    """The place within each key, from 1; 0 where it is anywhere."""
+    return keys % (positions + 1)
+
+
+def _reversed(tokens: TokenIds, complement: np.ndarray) -> TokenIds:
+    return TokenIds.join([complement[tokens[i]][::-1] for i in range(len(tokens))])

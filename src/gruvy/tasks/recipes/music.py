@@ -1,0 +1,48 @@
+"""Recipes of models of music."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gruvy.tasks.recipes.base import Recipe
+
+
+@dataclass(frozen=True)
+class MusicRecipe(Recipe):
+    """The hyper-parameters of a model of music.
+
+    Attributes:
+        window: steps at most that are trained on at once; longer pieces are cut.
+        embedding_size, hidden_size, num_layers, chord_size, transposition, input_dropout, layer_dropout,
+        output_dropout: see `gruvy.models.music.MusicNetwork`.
+        music: steps of music aimed at; the epochs follow.
+    """
+
+    batch_size: int = 16
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.01
+    warm_up: float = 0.05
+    max_epochs: int = 400
+    patience: int = 25
+    averaging: float = 0.998
+    judging: float = 0.05
+    window: int = 256
+    embedding_size: int = 256
+    hidden_size: int = 512
+    num_layers: int = 1
+    chord_size: int = 128
+    transposition: int = 5
+    input_dropout: float = 0.05
+    layer_dropout: float = 0.2
+    output_dropout: float = 0.2
+    music: int = 4_000_000
+
+    def epochs(self, lengths: np.ndarray) -> int:
+        """Epochs for training pieces of `lengths`, in steps."""
+        return self._bounded(self.music / max(1, int(lengths.sum())))
+
+    def batch_for(self, rows: int) -> int:
+        """Pieces a batch: at least some ten batches an epoch, as long as one holds 4 pieces."""
+        return max(4, min(self.batch_size, rows // 10))

@@ -1,0 +1,184 @@
+"""Trainings on recordings and what is said in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gruvy import artefact
+from gruvy.data.sound.transcripts import Transcripts, to_symbols
+from gruvy.errors import BadInput
+from gruvy.models.ctc import fewest_steps
+from gruvy.tasks import utterances as modality
+from gruvy.tasks.recipes import SpeechRecipe
+from gruvy.tasks.recipes import recipe as named_recipe
+from gruvy.tasks.speech import Speech
+from gruvy.training import report
+from gruvy.training import utterances as judging
+from gruvy.training.loop import Rows
+from gruvy.training.parts import split_examples
+from gruvy.training.request import Outcome, Request
+from gruvy.training.source import digest
+from gruvy.training.study import Fit
+from gruvy.training.utterances import CONSTANT, NEAREST, PARTS
+
+_EXAMPLES = 5
+_FOR = {"train": "to train on", "validation": "to validate", "test": "to test"}
+
+
+class SpeechStudy:
+    """See `gruvy.training.study.Study`."""
+
+    kind = modality.KIND
+
+    def __init__(self, request: Request):
+        settings = request.filled(Speech.settings)
+        if request.data is None:
+            raise BadInput("gruvy train speech needs a manifest; give --data FILE --audio COLUMN --transcript COLUMN")
+        self.request = request
+        self.recipe = _recipe(request.recipe, settings)
+        named = {role: request.columns.get(role) or column.default for role, column in Speech.columns.items()}
+        self.columns = {role: name for role, name in named.items() if name}
+        files = {"train": request.data, "validation": settings["valid"], "test": settings["test"]}
+        self.files = {part: path for part, path in files.items() if path}
+        self.read = {
+            part: judging.read_manifest(path, self.columns, request.drop_empty) for part, path in self.files.items()
+        }
+        self.parts, self.digests = self._split()
+        self.task = Speech.fit(self.parts["train"].texts, settings)
+        described = {p: {"path": str(Path(f).resolve()), "sha256": digest(Path(f))} for p, f in self.files.items()}
+        self.data = {
+            "columns": self.columns, "package": None, "drop_empty": request.drop_empty, "files": described,
+        }  # fmt: skip
+        self.size = f"{Path(request.data).name}, {sum(map(len, self.parts.values()))} recordings"
+        self.introduction = self._introduction()
+
+    @property
+    def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """The task's."""
+        return self.task.loss
+
+    def learn(self) -> None:
+        """See `Study`."""
+        self.inputs = modality.fit_inputs(self.parts["train"].paths, self.recipe)
+        self.encoded = {name: self.inputs(part.paths) for name, part in self.parts.items()}
+
+    def build(self) -> Any:
+        """See `Study`."""
+        return modality.build_model(
+            self.inputs, self.task.output_size, self.recipe, self.request.cell, self.request.engine
+        )
+
+    def fits(self, model: Any) -> list[Fit]:
+        """See `Study`; recordings that are shorter than their transcript could be written are left out."""
+        kept = {name: self._long_enough(name, model) for name in ("train", "validation")}
+        self.short = {name: len(self.parts[name]) - len(rows) for name, rows in kept.items()}
+        if not all(map(len, kept.values())):
+            raise BadInput(
+                "every recording is too short for its transcript; check that the column of transcripts is the right one"
+            )
+        train, validation = (
+            Rows(
+                self.encoded[name].take(rows),
+                self.task.encode([self.parts[name].texts[i] for i in rows]),
+                self.inputs.collate,
+            )
+            for name, rows in kept.items()
+        )
+        return [Fit(model, train, validation)]
+
+    def finish(self, trained: artefact.Trained) -> None:
+        """Nothing is left to decide."""
+
+    def judge(self, trained: artefact.Trained) -> Outcome:
+        """Measure the transcripts beside a constant and those of similar recordings."""
+        test, train, task = self.parts["test"], self.parts["train"], self.task
+        said, measured = judging.judge_transcripts(trained, self.encoded["test"], test.texts)
+        nearest = judging.NearestRecording(self.inputs.rate, self.encoded["train"], train.texts)
+        baselines = {
+            CONSTANT: [judging.most_frequent(train.texts)] * len(test),
+            NEAREST: nearest.transcripts(self.encoded["test"]),
+        }
+        figures = {name: task.metrics(texts, test.texts) for name, texts in baselines.items()}
+        best = min(figures, key=lambda name: figures[name]["wer"])
+        ours, theirs = (task.scores(texts, test.texts) for texts in (said, baselines[best]))
+        bootstrap = report.paired_bootstrap(ours, theirs, self.request.seed)
+        short = [
+            f"{count} recording(s) {_FOR[name]} were shorter than their transcript can be written, and were left out"
+            for name, count in self.short.items()
+            if count
+        ]
+        printed = [
+            f"test part: {len(test)} recordings, {measured['seconds_of_speech']:.0f} s", *short,
+            report.table({"model": measured["metrics"], **figures}),
+            f"beside the {best}: {report.comparison(task.score, bootstrap, 'the recordings')}",
+            f"{measured['times_faster_than_speech']:.0f} times as fast as the speech", _examples(test, said),
+        ]  # fmt: skip
+        measured |= {
+            "task": task.name, "baseline": figures[best], "best_baseline": best, "baselines": figures,
+            "bootstrap": bootstrap,
+        }  # fmt: skip
+        split = {"seed": self.request.seed, "rows": {name: part.rows.tolist() for name, part in self.parts.items()}}
+        return Outcome("\n\n".join(printed), measured, {"split.json": json.dumps(split)})
+
+    def _split(self) -> tuple[dict[str, Transcripts], dict[str, list[str]]]:
+        """The parts, and the hash of each of their recordings."""
+        digests = {name: [digest(path) for path in part.paths] for name, part in self.read.items()}
+        data, hashes = self.read["train"], digests["train"]
+        if len(self.read) == len(PARTS):
+            return self.read, digests
+        if data.groups is not None and len(set(data.groups)) == 1:
+            raise BadInput(
+                f"--group {self.columns['group']}: every recording is of {data.groups[0]!r}; give recordings of "
+                "several, or leave --group out"
+            )
+        same = np.unique(hashes, return_inverse=True)[1]
+        dealt = split_examples(same, data.groups, None, None, self.request.seed)
+        own = {"validation": dealt.validation, "test": dealt.test}
+        kept = {name: rows for name, rows in own.items() if name not in self.read}
+        rows = {"train": np.setdiff1d(np.arange(len(data)), np.concatenate(list(kept.values()))), **kept}
+        parts = {**self.read, **{name: data.take(chosen) for name, chosen in rows.items()}}
+        found = {**digests, **{name: [hashes[i] for i in chosen] for name, chosen in rows.items()}}
+        return {name: parts[name] for name in PARTS}, found
+
+    def _introduction(self) -> str:
+        parts, train = self.parts, self.parts["train"]
+        counted = ", ".join(f"{len(part):,} recordings {_FOR[name]}" for name, part in parts.items())
+        lines = [f"{Path(str(self.request.data)).name}: {counted}; {len(self.task.characters)} characters"]
+        dropped = sum(part.dropped for part in self.read.values())
+        if dropped:
+            lines.append(f"{dropped} row(s) with an empty cell were left out")
+        for name in ("validation", "test"):
+            lines += judging.strange_characters(parts[name].texts, self.task.characters, f"{name} part")
+            shared = len(set(self.digests[name]) & set(self.digests["train"]))
+            if shared:
+                lines.append(f"{shared} recording(s) of the {name} part are trained on too; its figures flatter")
+            if train.groups and parts[name].groups and set(train.groups) & set(parts[name].groups or ()):
+                lines.append(f"the {name} part shares values of {self.columns['group']} with the training part")
+        return "\n".join(lines)
+
+    def _long_enough(self, name: str, model: Any) -> np.ndarray:
+        """The rows of a part whose recordings have as many steps as their transcripts need."""
+        steps = model.steps(torch.as_tensor(self.encoded[name].lengths)).tolist()
+        needed = [fewest_steps(to_symbols(text, self.task.characters)) for text in self.parts[name].texts]
+        return np.flatnonzero(np.array(needed) <= np.array(steps))
+
+
+def _recipe(name: str, settings: dict[str, Any]) -> SpeechRecipe:
+    recipe = named_recipe(modality.KIND, name)
+    assert isinstance(recipe, SpeechRecipe)
+    return replace(recipe, bidirectional=recipe.bidirectional and not settings["one_direction"])
+
+
+def _examples(part: Transcripts, said: Sequence[str]) -> str:
+    lines = []
+    for i in np.linspace(0, len(part) - 1, min(_EXAMPLES, len(part))).round().astype(int):
+        lines.append(f"  model       {said[i]}\n  transcript  {part.texts[i]}")
+    return "\n\n".join(["examples", *lines])
