@@ -91,7 +91,7 @@ def test_what_is_no_series_is_refused(X):
 
 
 def test_as_many_targets_as_series_are_asked_for():
-    with pytest.raises(BadInput, match="36 series and 2 targets"):
+    with pytest.raises(BadInput, match="36 inputs and 2 targets"):
         SequenceClassifier(recipe=NAME).fit(flat()[0], ["a", "b"])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,8 +14,13 @@ from gruvy.cells.lookup import find_cell
 from gruvy.data.labelled.series import SeriesTable
 from gruvy.errors import BadInput
 from gruvy.estimators.common import trained_by
+from gruvy.training.examples import ExampleStudy
 from gruvy.training.folded import FoldedStudy
+from gruvy.training.reading import Examples
 from gruvy.training.request import Request
+from gruvy.training.study import Study
+
+_KINDS = {"series": "series", "text": "text", "sequence": "sequence", "audio": "sound", "several": "several"}
 
 
 class _Sequences(BaseEstimator):
@@ -24,11 +29,12 @@ class _Sequences(BaseEstimator):
     Args:
         cell: a name of `gruvy cells`, or `FILE.py:FUNCTION`.
         recipe: hyper-parameters by name.
-        front: `"conv"` or `"none"`, what stands before the recurrent layer.
+        front: `"conv"` or `"none"`, what stands before the recurrent layer, of series and sequences.
         engine: which engine runs the cell.
         seed: of the folds, the initial weights and the shuffles.
         max_minutes: end the training within this time.
         quiet: show no progress.
+        inputs: what is learned from, `"series"`, `"text"`, `"sequence"` of symbols, `"audio"`, or `"several"` of these.
 
     Attributes:
         trained_: the `gruvy.artefact.Trained` model.
@@ -36,32 +42,41 @@ class _Sequences(BaseEstimator):
 
     def __init__(
         self, cell: str = "gru", recipe: str = "default", front: str = "conv", engine: str = "auto", seed: int = 0,
-        max_minutes: float | None = None, quiet: bool = True,
+        max_minutes: float | None = None, quiet: bool = True, inputs: str = "series",
     ):  # fmt: skip
-        self.cell, self.recipe, self.front, self.engine = cell, recipe, front, engine
+        self.inputs, self.cell, self.recipe, self.front, self.engine = inputs, cell, recipe, front, engine
         self.seed, self.max_minutes, self.quiet = seed, max_minutes, quiet
 
     def _fit(self, task: str, X: Any, targets: Any) -> None:
-        series = _series(X)
-        if len(series) != len(targets):
-            raise BadInput(f"there are {len(series)} series and {len(targets)} targets; give one for each")
-        rows = np.arange(len(series))
-        channels = tuple(str(c + 1) for c in range(series[0].shape[1]))
-        table = SeriesTable(series, targets, rows, rows + 1, [""] * len(series), channels, [])
+        if self.inputs not in _KINDS:
+            raise BadInput(f"inputs is {self.inputs!r}; expected one of {', '.join(_KINDS)}")
+        found = _series(X) if self.inputs == "series" else _listed(X)
+        if len(found) != len(targets):
+            raise BadInput(f"there are {len(found)} inputs and {len(targets)} targets; give one for each")
+        self.trained_ = trained_by(self._study(task, found, targets), self.quiet)
+
+    def _study(self, task: str, found: list[Any], targets: Any) -> Study:
+        rows = np.arange(len(found))
         request = Request(
             task, Path(), find_cell(self.cell), settings={"front": self.front}, seed=self.seed, engine=self.engine,
             recipe=self.recipe, max_minutes=self.max_minutes,
         )  # fmt: skip
-        self.trained_ = trained_by(FoldedStudy(request, table), self.quiet)
+        if self.inputs != "series":
+            return ExampleStudy(request, Examples(found, targets, rows + 1), _KINDS[self.inputs])
+        channels = tuple(str(c + 1) for c in range(found[0].shape[1]))
+        return FoldedStudy(request, SeriesTable(found, targets, rows, rows + 1, [""] * len(found), channels, []))
 
     def _predictions(self, X: Any) -> list[dict[str, Any]]:
         check_is_fitted(self, "trained_")
-        return self.trained_.predict(_series(X))
+        said: list[dict[str, Any]] = self.trained_.predict(_series(X) if self.inputs == "series" else _listed(X))
+        return said
 
 
 class SequenceClassifier(ClassifierMixin, _Sequences):
-    """Which label a series has.
+    """Which label a sequence has: a series, or whatever `inputs` says.
 
+    Texts and sequences of symbols are a list of str; recordings a list of paths, or of pairs of samples and their rate;
+    several inputs a list of mappings from text, series, sequence and audio to these.
     Series are an array `(series, steps)` or `(series, steps, channels)`, or a list of arrays `(steps, channels)` of any
     lengths, with NaN where a value is missing.
 
@@ -87,7 +102,7 @@ class SequenceClassifier(ClassifierMixin, _Sequences):
 
 
 class SequenceRegressor(RegressorMixin, _Sequences):
-    """Which number a series has; series as for `SequenceClassifier`."""
+    """Which number a sequence has; inputs as for `SequenceClassifier`."""
 
     def fit(self, X: Any, y: Sequence[float]) -> Self:
         """Learn from series and their numbers."""
@@ -97,6 +112,13 @@ class SequenceRegressor(RegressorMixin, _Sequences):
     def predict(self, X: Any) -> np.ndarray:
         """Numbers `(series,)`."""
         return np.array([said["value"] for said in self._predictions(X)])
+
+
+def _listed(X: Any) -> list[Any]:
+    """Inputs as a list."""
+    if isinstance(X, (str, bytes, Mapping)) or not isinstance(X, Iterable):
+        raise BadInput(f"inputs were given as {X!r:.60}; give a list of them")
+    return list(X)
 
 
 def _series(X: Any) -> list[np.ndarray]:

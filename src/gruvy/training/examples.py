@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 from torch import Tensor
 
 from gruvy import artefact
@@ -30,28 +32,38 @@ _PARTS = ("train", "validation", "test")
 class ExampleStudy:
     """See `gruvy.training.study.Study`."""
 
-    def __init__(self, request: Request):
+    def __init__(self, request: Request, examples: Examples | None = None, kind: str = ""):
+        """Read what is asked for; or learn from all of `examples`, whose inputs are of `kind`."""
         self.request = request
         task = cast(type[ExampleTask], TASKS[request.task])
-        source = source_for(
-            task, request.data, request.columns, request.drop_empty, request.more_data, request.settings
-        )
-        self.kind = source.kind
-        check_options(task, self.kind, {**request.columns, **request.settings})
+        source = None
+        if examples is None:
+            source = source_for(
+                task, request.data, request.columns, request.drop_empty, request.more_data, request.settings
+            )
+            kind = source.kind
+            check_options(task, kind, {**request.columns, **request.settings})
+        self.kind = kind
         self.modality = cast(ExampleModality, MODALITIES[self.kind])
         self.recipe = self.modality.with_settings(named_recipe(self.kind, request.recipe), request.settings)
         self.pretrained: Pretrained | None = None
         if request.settings.get("pretrain"):
             self.pretrained = Pretrained(request.settings["pretrain"], request.cell)
             self.recipe = self.pretrained.recipe(cast(TextRecipe, self.recipe))
-        self.examples = read_examples(task, source)
+        self.examples = cast(Examples, examples if source is None else read_examples(task, source))
         self.split = self._split(task)
-        self.parts = {name: self.examples.take(getattr(self.split, name)) for name in _PARTS}
+        if source is None:
+            self.split = replace(self.split, train=np.sort(np.concatenate([self.split.train, self.split.test])))
+        parts = _PARTS if source is not None else _PARTS[:2]
+        self.parts = {name: self.examples.take(getattr(self.split, name)) for name in parts}
         self.task: ExampleTask = task.fit(self.parts["train"].targets, request.settings)
         self.targets = {name: self.task.encode(part.targets, part.rows.tolist()) for name, part in self.parts.items()}
-        self.data = source.to_json() | ({"pretrained": self.pretrained.hashes} if self.pretrained else {})
-        self.size = f"{self.data['package'] or source.path.name}, {len(self.examples.rows)} rows"
-        self.introduction = _introduction(str(source.name or source.path), self.examples, self.split)
+        self.data = source.to_json() if source is not None else {"path": None, "package": None, "columns": {}}
+        if self.pretrained:
+            self.data["pretrained"] = self.pretrained.hashes
+        name = "examples" if source is None else str(source.name or source.path)
+        self.size = f"{Path(name).name}, {len(self.examples.rows)} rows"
+        self.introduction = _introduction(name, self.examples, self.split)
 
     @property
     def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
