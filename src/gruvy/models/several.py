@@ -18,24 +18,27 @@ _CLEARLY = 0.005  # share of the loss the n-grams must save to be kept
 
 
 class SeveralNetwork(nn.Module):
-    """Encoders side by side; what they make of their inputs is normalised, joined and read by one head.
+    """Encoders side by side; what they make of their inputs is normalised, joined, fused by a layer and read by a head.
 
     In training an input is hidden from the head now and then, so that the others learn to do without it (modality
     dropout, Neverova et al. 2016, arXiv:1501.00102), and so that what each adds can be told afterwards.
 
     Args:
         encoders: by role; each has `encode(batch) -> (batch, encoded_size)` and `encoded_size`.
-        output_size: what the head gives, one value a class or one number.
+        fused_size: units of the layer that fuses; output_size: what the head gives, one value a class or one number.
         hiding: probability of hiding an input, never all of them; dropout: of a unit before the head.
     """
 
-    def __init__(self, encoders: Mapping[str, Any], output_size: int, hiding: float = 0.0, dropout: float = 0.0):
+    def __init__(
+        self, encoders: Mapping[str, Any], fused_size: int, output_size: int, hiding: float = 0.0, dropout: float = 0.0
+    ):  # fmt: skip
         super().__init__()
         sizes = {role: encoder.encoded_size for role, encoder in encoders.items()}
         self.encoders = nn.ModuleDict(encoders)
         self.norms = nn.ModuleDict({role: nn.LayerNorm(size) for role, size in sizes.items()})
         self.hiding, self.dropout = hiding, nn.Dropout(dropout)
-        self.head = nn.Linear(sum(sizes.values()), output_size)
+        self.fusion = nn.Linear(sum(sizes.values()), fused_size)
+        self.head = nn.Linear(fused_size, output_size)
 
     def forward(self, batch: Mapping[str, Any], shown: Collection[str] | None = None) -> Tensor:
         """A batch of each encoder by role -> `(batch, output_size)`, of the inputs `shown` (all of them)."""
@@ -45,7 +48,7 @@ class SeveralNetwork(nn.Module):
         if shown is not None:
             seen = torch.tensor([[role in shown for role in self.norms]], device=parts[0].device).expand_as(seen)
         joined = torch.cat([part * there[:, None] for part, there in zip(parts, seen.unbind(1), strict=True)], 1)
-        return self.head(self.dropout(joined))
+        return self.head(self.dropout(torch.relu(self.fusion(self.dropout(joined)))))
 
     def _seen(self, rows: int, device: torch.device) -> Tensor:
         """Which inputs the head sees, bool `(rows, inputs)`."""

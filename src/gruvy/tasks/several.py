@@ -128,7 +128,10 @@ def build_model(
         role: _PARTS[role].build_model(part, output_size, getattr(recipe, role), cell, engine)
         for role, part in inputs.parts.items()
     }
-    network = SeveralNetwork({r: m.network for r, m in models.items()}, output_size, recipe.hiding, recipe.dropout)
+    network = SeveralNetwork(
+        {role: model.network for role, model in models.items()}, recipe.fused_size, output_size, recipe.hiding,
+        recipe.dropout,
+    )  # fmt: skip
     return SeveralModel(network, models["text"].ngrams if "text" in models else None)
 
 

@@ -17,12 +17,13 @@ class SeveralRecipe(Recipe):
 
     Attributes:
         text, series, sequence, audio: of the encoder of such an input; how it is trained is said here alone.
-        hiding, dropout: see `gruvy.models.several.SeveralNetwork`.
+        fused_size, hiding, dropout: see `gruvy.models.several.SeveralNetwork`.
     """
 
     text: TextRecipe = field(default_factory=TextRecipe)
     series: SeriesRecipe = field(default_factory=lambda: SeriesRecipe(members=1, convolutions=0))
     sequence: SequenceRecipe = field(default_factory=lambda: SequenceRecipe(members=1, kmers=False))
     audio: SoundRecipe = field(default_factory=SoundRecipe)
+    fused_size: int = 128
     hiding: float = 0.2
-    dropout: float = 0.4
+    dropout: float = 0.3
