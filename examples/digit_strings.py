@@ -6,10 +6,10 @@
 
 RECORDINGS is a folder of WAV or FLAC files named "{digit}_{speaker}_{take}", such as 7_george_12.wav. OUT gets three
 manifests (columns path, text, speaker) and the strings as WAV files. A string is 3 to 7 digits of one speaker with
-random gaps, a random level and background noise. No recording is in two parts, and no speaker either: one speaker is
-kept for the test, one for validation (`--test`, `--valid` name others). With few speakers, `--valid-takes` leaves more
-to train on: the strings to validate on are then of other recordings of the speakers that are trained on. With
-`--share-speakers` all parts have all speakers.
+random gaps, a random level and background noise. No recording is in two parts. One speaker is kept for the test
+(`--test` names others) and is in no other part. One more is kept for validation (`--valid` names others), unless there
+are fewer than ten: then the strings to validate on are of other recordings of the speakers that are trained on. With
+`--share-speakers` all parts have all speakers, and recordings of their own.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 PARTS = ("train", "valid", "test")
 SHARES = {"train": 1.0, "valid": 0.1, "test": 0.1}  # of --strings
 TAKES = {"valid": 0.1, "test": 0.2}  # of the recordings of a digit, where speakers are shared
+FEW = 10  # speakers: with fewer, one is too much to lose to validation
 GAP = (0.05, 0.5)  # seconds between digits
 LEVEL = (-40.0, -15.0)  # of a string, in decibels below full scale
 NOISE = (20.0, 45.0)  # decibels that the noise is below the speech
@@ -57,20 +58,22 @@ def read_bank(folder: Path, names: str) -> tuple[Bank, int]:
     return bank, rates.pop()
 
 
-def by_speaker(bank: Bank, valid: Sequence[str], test: Sequence[str], takes: bool, seed: int) -> dict[str, Bank]:
-    """Parts with speakers of their own, or, where `takes`, all but the test part with recordings of their own."""
+def by_speaker(bank: Bank, valid: Sequence[str], test: Sequence[str], seed: int) -> dict[str, Bank]:
+    """Parts with speakers of their own; with few, validation has other recordings of those that are trained on."""
     speakers = sorted(bank)
     if strange := sorted({*valid, *test} - set(speakers)):
         sys.exit(f"there is no speaker {strange[0]}, only {', '.join(speakers)}")
     free = [s for s in np.random.default_rng(seed).permutation(speakers).tolist() if s not in {*valid, *test}]
-    test = test or [free.pop()]
-    if takes and free:
+    if free and not test:
+        test = [free.pop()]
+    if free and not valid and len(speakers) < FEW:
         known = by_take({speaker: bank[speaker] for speaker in free}, seed, ("valid",))
         return {**known, "test": {speaker: bank[speaker] for speaker in test}}
-    valid = valid or [free.pop()] if free else valid
+    if free and not valid:
+        valid = [free.pop()]
     chosen = {"train": set(speakers) - {*valid, *test}, "valid": set(valid), "test": set(test)}
     if set(valid) & set(test) or not all(chosen.values()):
-        sys.exit(f"{len(speakers)} speaker(s) cannot be dealt to three parts; record more, or pass --share-speakers")
+        sys.exit(f"{len(speakers)} speaker(s) cannot be dealt so to the parts; record more, or pass --share-speakers")
     return {part: {speaker: bank[speaker] for speaker in speakers if speaker in chosen[part]} for part in PARTS}
 
 
@@ -128,22 +131,16 @@ def main() -> None:
     parser.add_argument("--names", default="{digit}_{speaker}_{take}", help="how the recordings are named")
     parser.add_argument("--valid", nargs="+", default=[], metavar="SPEAKER")
     parser.add_argument("--test", nargs="+", default=[], metavar="SPEAKER")
-    parser.add_argument("--valid-takes", action="store_true", help="validate on the training speakers")
     parser.add_argument("--share-speakers", action="store_true", help="parts differ in recordings, not in speakers")
     given = parser.parse_args()
     if "{digit}" not in given.names or "{speaker}" not in given.names:
         sys.exit(f"--names {given.names}: expected {{digit}} and {{speaker}} in it")
     if given.strings < 1 or given.seed < 0:
         sys.exit("--strings and --seed: expected numbers of at least 1 and 0")
-    if given.share_speakers and (given.valid or given.test or given.valid_takes):
+    if given.share_speakers and (given.valid or given.test):
         sys.exit("--share-speakers puts every speaker in every part; leave --valid and --test out")
-    if given.valid and given.valid_takes:
-        sys.exit("--valid and --valid-takes are both given; leave one out")
     bank, rate = read_bank(given.recordings, given.names)
-    if given.share_speakers:
-        dealt = by_take(bank, given.seed)
-    else:
-        dealt = by_speaker(bank, given.valid, given.test, given.valid_takes, given.seed)
+    dealt = by_take(bank, given.seed) if given.share_speakers else by_speaker(bank, given.valid, given.test, given.seed)
     rng = np.random.default_rng(given.seed)
     for part in PARTS:
         own = dealt[part]

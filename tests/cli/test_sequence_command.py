@@ -1,6 +1,8 @@
 """DNA from CSV and FASTA: trained, judged, asked and mutated as a user would."""
 
+import atexit
 import functools
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -9,18 +11,19 @@ from tests.cli.run import gruvy, refused
 from tests.fixtures.sequence import MOTIF, NAME, sequences, small_recipe, write_fasta
 from tests.fixtures.small import write_csv
 
-FOLDER = tempfile.TemporaryDirectory(prefix="gruvy-tests-")
+FOLDER = Path(tempfile.mkdtemp(prefix="gruvy-tests-"))
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 WITH, WITHOUT = "GATCGTACCTAGCATATAATGCATCGGATCCATGCCATGA", "GATCGTACCTAGCAGCATCGGATCCATGCCATGACCGGAT"
 
 
 @functools.cache
 def table() -> Path:
-    return write_csv(Path(FOLDER.name) / "rows.csv", sequences())
+    return write_csv(FOLDER / "rows.csv", sequences())
 
 
 @functools.cache
 def classifier() -> Path:
-    out = Path(FOLDER.name) / "classifier"
+    out = FOLDER / "classifier"
     with small_recipe():
         done = gruvy("train", "classify", "--data", table(), "--sequence", "dna", "--out", out, "--recipe", NAME)
     assert done.code == 0, done.err

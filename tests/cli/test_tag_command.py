@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 from tests.cli.run import gruvy, refused
-from tests.fixtures.small import write_csv
+from tests.fixtures.small import python, write_csv
 from tests.fixtures.tagged import NAME, QUICK, TABLE, conll, names, sentences, small_recipe, switched, table, trained
 
 
@@ -63,7 +63,7 @@ def test_evaluate_says_what_training_never_had(tmp_path):
     path = tmp_path / "a.conll"
     path.write_text(conll(made))
     done = gruvy("evaluate", model, "--data", path)
-    assert "10 steps have tags that training never had ('B-ORG'), and count as wrong" in done.out
+    assert "10 steps have tags that training never had ('B-ORG') and count as wrong" in done.out
     assert "baseline: most frequent tag" in done.out
 
 
@@ -126,3 +126,14 @@ def test_a_training_on_what_does_not_fit_names_the_row(tmp_path, out):
     said = refused(*train("--data", path, *TABLE, "--out", out))
     assert f"row 7 has a sequence of {length} steps and {length - 1} in the tags" in said
     assert not out.exists()
+
+
+def test_predict_loads_no_training():
+    code = (
+        "import sys; from gruvy.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as ended: assert not ended.code\n"
+        "print({'lightning', 'matplotlib', 'torchmetrics', 'sklearn'} & set(sys.modules))"
+    )
+    done = python(code, "predict", str(trained("words")[0]), "Egbert sings")
+    assert done.stdout.splitlines()[-1] == "set()", done.stderr

@@ -1,7 +1,9 @@
 """The script that makes strings of digits, on invented tones."""
 
 import csv
+import importlib.util
 import itertools
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,13 +44,13 @@ def read(out):
 
 
 def test_parts_have_speakers_of_their_own(recordings, tmp_path):
-    done = run(recordings, tmp_path, "--strings", 30, "--seed", 1, "--test", "cy")
+    done = run(recordings, tmp_path, "--strings", 30, "--seed", 1, "--test", "cy", "--valid", "ada")
     assert done.returncode == 0, done.stderr
     assert "test: 3 strings of cy" in done.stdout
     parts = read(tmp_path)
     assert {name: len(rows) for name, rows in parts.items()} == {"train": 30, "valid": 3, "test": 3}
     speakers = {name: {row["speaker"] for row in rows} for name, rows in parts.items()}
-    assert speakers["test"] == {"cy"}
+    assert (speakers["test"], speakers["valid"]) == ({"cy"}, {"ada"})
     assert all(not a & b for a, b in itertools.combinations(speakers.values(), 2))
     lengths = set()
     for rows in parts.values():
@@ -72,15 +74,31 @@ def test_the_same_seed_gives_the_same_strings(recordings, tmp_path):
     assert (tmp_path / "a/train/00000.wav").read_bytes() == (tmp_path / "b/train/00000.wav").read_bytes()
 
 
-def test_shared_speakers_have_recordings_of_their_own(recordings):
-    sys.path.insert(0, str(SCRIPT.parent))
-    try:
-        from digit_strings import by_take, read_bank
-    finally:
-        sys.path.pop(0)
-    bank, rate = read_bank(recordings, "{digit}_{speaker}_{take}")
+@pytest.fixture
+def script():
+    """The script as a module."""
+    spec = importlib.util.spec_from_file_location("digit_strings", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_few_speakers_are_not_lost_to_validation(script, recordings):
+    bank, _ = script.read_bank(recordings, "{digit}_{speaker}_{take}")
+    parts = script.by_speaker(bank, [], [], 0)
+    (test,) = parts["test"]
+    assert set(parts["train"]) == set(parts["valid"]) == set(SPEAKERS) - {test}
+    lengths = {
+        part: {len(take) for words in parts[part].values() for takes in words.values() for take in takes}
+        for part in ("train", "valid", "test")
+    }
+    assert all(not a & b for a, b in itertools.combinations(lengths.values(), 2))
+
+
+def test_shared_speakers_have_recordings_of_their_own(script, recordings):
+    bank, rate = script.read_bank(recordings, "{digit}_{speaker}_{take}")
     assert (rate, set(bank)) == (RATE, set(SPEAKERS))
-    parts = by_take(bank, 0)
+    parts = script.by_take(bank, 0)
     for speaker, word in itertools.product(SPEAKERS, WORDS):
         lengths = [{len(take) for take in parts[part][speaker][word]} for part in ("train", "valid", "test")]
         assert list(map(len, lengths)) == [2, 1, 1]
@@ -92,8 +110,9 @@ def test_shared_speakers_have_recordings_of_their_own(recordings):
     ("options", "said"),
     [
         (("--test", "zoe"), "there is no speaker zoe, only ada, bo, cy, di"),
-        (("--test", "ada", "bo", "cy"), "cannot be dealt to three parts"),
-        (("--valid", "ada", "--test", "ada"), "cannot be dealt to three parts"),
+        (("--test", "ada", "bo", "cy", "di"), "cannot be dealt so to the parts"),
+        (("--valid", "ada", "bo", "cy", "di"), "cannot be dealt so to the parts"),
+        (("--valid", "ada", "--test", "ada"), "cannot be dealt so to the parts"),
         (("--names", "{speaker}-{digit}"), "no recording in .* is named like"),
         (("--names", "x"), "expected {digit} and {speaker} in it"),
         (("--strings", "0"), "expected numbers of at least 1 and 0"),
@@ -101,8 +120,6 @@ def test_shared_speakers_have_recordings_of_their_own(recordings):
     ],
 )
 def test_mistakes_are_told_in_a_sentence(recordings, tmp_path, options, said):
-    import re
-
     done = run(recordings, tmp_path / "out", *options)
     assert done.returncode == 1
     assert re.search(said, done.stderr)

@@ -11,6 +11,7 @@ from gruvy.cells import CATALOGUE, cell, relu
 from gruvy.data.sequences import SequenceInputs
 from gruvy.data.symbols import Alphabet
 from gruvy.errors import BadInput
+from gruvy.models import kmers
 from gruvy.models.kmers import KmerSequence
 from gruvy.models.sequence import BOTH, KMERS, RECURRENT, SequenceModel, SymbolVectors, sequence_model
 
@@ -151,6 +152,16 @@ def test_a_kmer_counts_where_two_sequences_hold_it(sequences):
     assert len(branch._common_keys(given)) == len(shared)
 
 
+def test_sequences_are_counted_in_parts_as_they_are_at_once(monkeypatch):
+    tokens = batch(SEQUENCES * 3)["tokens"]
+    branch = KmerSequence(len(DNA), 4, 20, 1, None)
+    branch.keys = torch.from_numpy(branch._common_keys(tokens))
+    rows = branch._rows(tokens).toarray()
+    monkeypatch.setattr(kmers, "_AT_ONCE", 15)
+    np.testing.assert_array_equal(branch._common_keys(tokens), branch.keys.numpy())
+    np.testing.assert_array_equal(branch._rows(tokens).toarray(), rows)
+
+
 def test_both_strands_count_alike():
     branch = KmerSequence(len(DNA), 4, 0, 1, DNA.complement)
     keys = [branch._features(batch([s])["tokens"])[1].tolist() for s in ("AACCCGTA", "TACGGGTT")]
@@ -175,15 +186,19 @@ def test_places_count_where_sequences_are_aligned_and_that_helps():
     assert errors[8] < 0.02 < errors[0]
 
 
-def test_branches_are_weighed_and_the_kmers_can_be_left_out():
+def test_branches_are_weighed_by_how_right_they_are():
     made = model(kmers=True)
     tokens = batch(SEQUENCES)["tokens"]
     targets = torch.tensor([0.0, 1.0, 0.0, 1.0])
     made.prepare((tokens, targets), (tokens, targets), mse, 0)
     assert set(made.branches(batch(SEQUENCES))) == {RECURRENT, KMERS, BOTH}
-    right, noise = torch.stack([targets, -targets], 1), torch.tensor([[3.0, 1], [-2, 1], [-4, 0], [5, 2]])
-    several = torch.cat([right] * 10), torch.cat([noise] * 10), torch.cat([targets] * 10)
-    made.finish({RECURRENT: several[1], KMERS: several[0]}, several[2], mse)
+    right, noise = (values.repeat(10)[:, None] for values in (targets, torch.tensor([3.0, -2.0, -4.0, 5.0])))
+    made.finish({RECURRENT: noise, KMERS: right}, targets.repeat(10), mse)
+    torch.testing.assert_close(made.weighing.weights.detach(), torch.tensor([0.0, 1.0]), atol=0.02, rtol=0)
     assert made.answer == BOTH
-    made.finish({RECURRENT: right, KMERS: noise}, targets[:2], mse)
-    assert made.answer == RECURRENT
+
+
+def test_too_few_rows_weigh_nothing():
+    made = model(kmers=True)
+    made.finish({RECURRENT: torch.zeros(3, 1), KMERS: torch.ones(3, 1)}, torch.ones(3), mse)
+    assert made.weighing.weights.tolist() == [0.5, 0.5]

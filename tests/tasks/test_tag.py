@@ -61,7 +61,7 @@ def test_tags_training_never_had_count_as_wrong_and_are_told():
     part = tagged(("AB", "xq", "11"))
     assert TASK.encode(part)[0].tolist() == [0, -1]
     assert TASK.metrics([["x", "x"]], part)["accuracy"] == 0.5
-    assert TASK.strange(part) == "1 step has a tag that training never had ('q'), and count as wrong"
+    assert TASK.strange(part) == "1 step has a tag that training never had ('q') and counts as wrong"
     assert TASK.strange(PART) == ""
 
 

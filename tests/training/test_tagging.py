@@ -169,8 +169,41 @@ def test_too_few_sequences_are_refused(tmp_path):
     with pytest.raises(BadInput, match="at least 3 different texts"):
         study(tmp_path, path)
     one = small.write_csv(tmp_path / "b.csv", switched(1))
-    with pytest.raises(BadInput, match="one sequence to learn from"):
+    with pytest.raises(BadInput, match=r"too few sequences with a step that counts \(1\)"):
         study(tmp_path, one, settings={"test": str(table())})
+
+
+def test_a_mask_that_leaves_nothing_is_refused(tmp_path):
+    records = [{**one, "counts": "0" * len(one["made"])} for one in switched(20)]
+    path = small.write_csv(tmp_path / "a.csv", records)
+    with pytest.raises(BadInput, match="no step of the test part counts"):
+        study(tmp_path, path)
+    with pytest.raises(BadInput, match=r"too few sequences with a step that counts \(0\)"):
+        study(tmp_path, path, settings={"test": str(table())})
+
+
+def test_a_file_to_validate_on_with_other_tags_is_refused(tmp_path):
+    strange = [{**one, "state": one["state"].replace("U", "Q").replace("D", "P")} for one in switched(5)]
+    valid = small.write_csv(tmp_path / "v.csv", [*strange])
+    with pytest.raises(BadInput, match="has a tag of the training"):
+        study(tmp_path, settings={"valid": str(valid)})
+    some = small.write_csv(tmp_path / "w.csv", [*strange, *switched(3, 4)])
+    made = study(tmp_path, settings={"valid": str(some)})
+    made.learn()
+    (fit,) = made.fits(made.build())
+    assert len(fit.validation) == 3
+
+
+@pytest.mark.parametrize("letters", ["ACGT", "ACDEFGHIKLMNPQRSTVWY", "xyz"])
+def test_nucleotides_residues_and_any_symbols_are_read(tmp_path, letters):
+    rng = np.random.default_rng(0)
+    made = ["".join(rng.choice(list(letters), 30)) for _ in range(20)]
+    records = [{"made": one, "state": "".join("U" if c in letters[::2] else "D" for c in one)} for one in made]
+    path = small.write_csv(tmp_path / "a.csv", records)
+    small.train(request(tmp_path / "out", path, columns={"sequence": "made", "tags": "state"}))
+    model = gruvy.load(tmp_path / "out")
+    assert model.inputs.alphabet.kind == {4: "dna", 20: "protein", 3: "symbols"}[len(letters)]
+    assert len(model.predict(made[0])["tags"]) == 30
 
 
 def test_sentences_are_learned_with_and_without_a_random_field():

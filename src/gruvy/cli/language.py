@@ -44,8 +44,9 @@ def run_generate(arguments: list[str]) -> None:
         ] = None,
     ) -> None:
         sampling = Sampling(temperature, top_k, top_p)
-        check_numbers(length, seed)
-        if artefact.read_config(Path(folder)).get("task") == "music":
+        music = artefact.read_config(Path(folder)).get("task") == "music"
+        check_numbers(length, "steps" if music else "tokens", seed)
+        if music:
             write_music(folder, out, prompt, length, sampling, tempo, seed)
             return
         if out is not None or tempo is not None:
@@ -57,10 +58,10 @@ def run_generate(arguments: list[str]) -> None:
     dispatch(app, arguments, "generate")
 
 
-def check_numbers(length: int, seed: int | None) -> None:
+def check_numbers(length: int, of: str, seed: int | None) -> None:
     """Refuse what cannot be written."""
     if length < 1:
-        raise BadInput(f"--length {length}: expected a number of at least 1")
+        raise BadInput(f"--length {length}: expected a number of {of} of at least 1")
     if seed is not None and seed < 0:
         raise BadInput(f"--seed {seed}: expected a whole number of at least 0")
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from gruvy import artefact
 from gruvy.artefact import Trained, to_json
 from gruvy.cli.options import refuse_columns
-from gruvy.data.sound.clips import read_clip
+from gruvy.cli.sound import chunks
 from gruvy.data.sound.transcripts import Transcripts, read_paths
 from gruvy.errors import BadInput
 from gruvy.tasks.speech import check_beam
@@ -21,8 +20,6 @@ from gruvy.tasks.utterances import Dictation
 from gruvy.training.report import table
 from gruvy.training.source import digest
 from gruvy.training.utterances import CONSTANT, judge_transcripts, most_frequent, read_manifest, strange_characters
-
-_CHUNK = 0.1  # seconds of a recording that are heard at once
 
 
 def evaluate_speech(
@@ -67,34 +64,11 @@ def listed_recordings(trained: Trained, data: str, columns: Mapping[str, str | N
 
 
 def dictate(trained: Trained, audio: str | None, rate: int | None) -> None:
-    """Print what is said in a recording, or in raw 16-bit samples on standard input, as soon as it is known."""
+    """Print what is said in a recording, or in raw samples on standard input, as soon as it is known."""
     dictation = Dictation(trained)
-    own = trained.inputs.rate
-    if audio is not None and rate is not None:
-        raise BadInput("--rate is of samples on standard input, and --audio names a file, which says its own")
-    if rate is not None and rate != own:
-        raise BadInput(f"--rate {rate}: the model hears {own} samples a second; record with that rate")
-    for samples in _of_file(audio, own) if audio is not None else _of_input(own):
+    for samples in chunks(audio, rate, trained.inputs.rate):
         print(dictation.hear(samples), end="", flush=True)
     print(dictation.hear(np.zeros(0, np.float32), last=True))
-
-
-def _of_file(path: str, rate: int) -> Iterator[np.ndarray]:
-    samples = read_clip(path, rate)
-    size = round(_CHUNK * rate)
-    yield from (samples[i : i + size] for i in range(0, len(samples), size))
-
-
-def _of_input(rate: int) -> Iterator[np.ndarray]:
-    """Samples of 16 bits, signed, the low byte first, one channel."""
-    if sys.stdin.isatty():
-        raise BadInput("nothing to hear; give --audio FILE, or raw 16-bit samples on standard input with --rate")
-    rest = b""
-    source: Any = sys.stdin.buffer
-    while chunk := source.read1(2 * round(_CHUNK * rate)):  # as soon as there is any
-        whole = len(rest + chunk) // 2 * 2
-        samples, rest = (rest + chunk)[:whole], (rest + chunk)[whole:]
-        yield np.frombuffer(samples, "<i2") / np.float32(2**15)
 
 
 def _named(trained: Trained, columns: Mapping[str, str | None]) -> dict[str, Any]:

@@ -134,7 +134,7 @@ class WordInputs:
 
     def save(self, folder: Path) -> None:
         """Write `inputs.json`."""
-        (folder / FILE).write_text(json.dumps({"unit": self.unit, "known": self.known}, ensure_ascii=False))
+        (folder / FILE).write_text(json.dumps({"unit": self.unit, "known": self.known}))
 
 
 def load_inputs(folder: Path) -> SymbolInputs | WordInputs:

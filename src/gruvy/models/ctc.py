@@ -8,10 +8,10 @@ it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -40,51 +40,134 @@ def fewest_steps(symbols: Sequence[int]) -> int:
     return len(symbols) + sum(a == b for a, b in itertools.pairwise(symbols))
 
 
-def read_path(path: Sequence[int], before: int = BLANK) -> list[int]:
-    """The symbols of a path.
+class BestPath:
+    """The text of the likeliest path, which takes the likeliest symbol at each step."""
+
+    def __init__(self) -> None:
+        self.symbols: list[int] = []
+        self.last, self.likelihood = BLANK, 0.0
+
+    def step(self, now: np.ndarray) -> None:
+        """Take the log-probabilities of a step, `(symbols + 1,)`."""
+        symbol = int(now.argmax())
+        if symbol not in (self.last, BLANK):
+            self.symbols.append(symbol)
+        self.last, self.likelihood = symbol, self.likelihood + float(now[symbol])
+
+    def texts(self) -> list[tuple[list[int], float]]:
+        """Its symbols, and the log-likelihood of the path."""
+        return [(self.symbols, self.likelihood)]
+
+    def certain(self) -> list[int]:
+        """All of its symbols: later steps change none."""
+        return self.symbols
+
+
+class Lexicon:
+    """The words that may be written, as a tree of their symbols.
 
     Args:
-        before: what the path goes on from, its last symbol or blank.
+        words: the symbols of each; symbols: how many there are.
+        space: the symbol between words, `BLANK` where there is none.
+
+    Attributes:
+        after: `(nodes, symbols + 1)`, the node that each symbol leads to, -1 for none; node 0 begins a word.
+        complete: `(nodes,)`, whether a text may end there.
     """
-    return [s for last, s in itertools.pairwise([before, *path]) if s not in (last, BLANK)]
+
+    def __init__(self, words: Iterable[Sequence[int]], space: int, symbols: int):
+        self.space = space
+        tree: list[dict[int, int]] = [{}]
+        ends = [0]
+        for word in words:
+            node = 0
+            for symbol in word:
+                if symbol not in tree[node]:
+                    tree[node][symbol] = len(tree)
+                    tree.append({})
+                node = tree[node][symbol]
+            ends.append(node)
+        self.after = np.full((len(tree), symbols + 1), -1)
+        for node, leads in enumerate(tree):
+            self.after[node, list(leads)] = list(leads.values())
+        self.complete = np.zeros(len(tree), bool)
+        self.complete[ends] = True
+        self.after[self.complete, space] = 0
+        self.after[0, space] = -1
+
+    def whole_words(self, symbols: Sequence[int]) -> list[int]:
+        """Symbols up to the last space."""
+        ends = [place for place, symbol in enumerate(symbols) if symbol == self.space]
+        return list(symbols[: ends[-1]]) if ends else []
 
 
-def greedy(log_probabilities: Tensor) -> list[int]:
-    """The symbols of the likeliest path of `(steps, symbols + 1)`."""
-    return read_path(torch.as_tensor(log_probabilities).argmax(-1).tolist())
-
-
-def prefix_beam(log_probabilities: Tensor | np.ndarray, beam: int) -> list[tuple[list[int], float]]:
+class PrefixBeam:
     """Likely texts, by prefix beam search (Hannun et al. 2014, arXiv:1408.2873): paths that read the same are summed.
 
     Args:
-        log_probabilities: `(steps, symbols + 1)`; beam: prefixes that are kept at each step.
-
-    Returns:
-        The symbols and the log-likelihood of each text that is left, the likeliest first. It is exact where the beam
-        holds all prefixes, and at most the text's own otherwise.
+        beam: prefixes that are kept at each step.
+        lexicon: the words there are; None for any.
+        margin: in nats; prefixes that are so much less likely than the likeliest are dropped.
     """
-    prefixes: list[tuple[int, ...]] = [()]
-    blank, spoken = np.zeros(1), np.full(1, _NEVER)  # of the paths that end with a blank, and with the last symbol
-    for now in np.asarray(log_probabilities, np.float64):
-        whole = np.logaddexp(blank, spoken)
-        last = np.array([prefix[-1] if prefix else BLANK for prefix in prefixes])
+
+    def __init__(self, beam: int, lexicon: Lexicon | None = None, margin: float = math.inf):
+        self.beam, self.lexicon, self.margin = beam, lexicon, margin
+        self.prefixes: list[tuple[int, ...]] = [()]
+        self.nodes = np.zeros(1, np.int64)  # of the lexicon
+        self.blank, self.spoken = np.zeros(1), np.full(1, _NEVER)  # paths that end with a blank, with the last symbol
+
+    def step(self, now: np.ndarray) -> None:
+        """Take the log-probabilities of a step, `(symbols + 1,)`."""
+        count, whole = len(self.prefixes), np.logaddexp(self.blank, self.spoken)
+        last = np.array([prefix[-1] if prefix else BLANK for prefix in self.prefixes])
         longer = whole[:, None] + now
-        longer[np.arange(len(prefixes)), last] = blank + now[last]  # the same symbol again, after a blank
+        longer[np.arange(count), last] = self.blank + now[last]  # the same symbol again, after a blank
         longer[:, BLANK] = _NEVER
-        kept_blank, kept_spoken = whole + now[BLANK], np.where(last == BLANK, _NEVER, spoken + now[last])
-        place = {prefix: i for i, prefix in enumerate(prefixes)}
-        for i, prefix in enumerate(prefixes):  # what grows into a prefix that is there already
+        if self.lexicon is not None:
+            longer[self.lexicon.after[self.nodes] < 0] = _NEVER
+        blank, spoken = whole + now[BLANK], np.where(last == BLANK, _NEVER, self.spoken + now[last])
+        place = {prefix: i for i, prefix in enumerate(self.prefixes)}
+        for i, prefix in enumerate(self.prefixes):  # what grows into a prefix that is there already
             if prefix and (shorter := place.get(prefix[:-1])) is not None:
-                kept_spoken[i] = np.logaddexp(kept_spoken[i], longer[shorter, prefix[-1]])
+                spoken[i] = np.logaddexp(spoken[i], longer[shorter, prefix[-1]])
                 longer[shorter, prefix[-1]] = _NEVER
-        scores = np.concatenate([np.logaddexp(kept_blank, kept_spoken), longer.ravel()])
-        best = np.argsort(-scores, kind="stable")[:beam]
-        best = best[scores[best] > _NEVER]
-        old, new = best[best < len(prefixes)], best[best >= len(prefixes)] - len(prefixes)
-        grown = [(*prefixes[i], int(s)) for i, s in zip(*np.divmod(new, len(now)), strict=True)]
-        prefixes = [prefixes[i] for i in old] + grown
-        blank = np.concatenate([kept_blank[old], np.full(len(new), _NEVER)])
-        spoken = np.concatenate([kept_spoken[old], longer.ravel()[new]])
-    likelihood = np.logaddexp(blank, spoken)
-    return [(list(prefixes[i]), float(likelihood[i])) for i in np.argsort(-likelihood, kind="stable")]
+        scores = np.concatenate([np.logaddexp(blank, spoken), longer.ravel()])
+        best = np.argsort(-scores, kind="stable")[: self.beam]
+        best = best[scores[best] > max(_NEVER, scores[best[0]] - self.margin)]
+        old, new = best[best < count], best[best >= count] - count
+        rows, symbols = np.divmod(new, len(now))
+        self.prefixes = [self.prefixes[i] for i in old] + [
+            (*self.prefixes[i], int(s)) for i, s in zip(rows, symbols, strict=True)
+        ]
+        if self.lexicon is not None:
+            self.nodes = np.concatenate([self.nodes[old], self.lexicon.after[self.nodes[rows], symbols]])
+        self.blank = np.concatenate([blank[old], np.full(len(new), _NEVER)])
+        self.spoken = np.concatenate([spoken[old], longer.ravel()[new]])
+
+    def texts(self) -> list[tuple[list[int], float]]:
+        """The symbols and the log-likelihood of each text that is left, the likeliest first.
+
+        The likelihood is exact where the beam holds all prefixes, and at most the text's own otherwise. With a lexicon,
+        texts that end within a word are left out; where all do, the begun word is.
+        """
+        likelihood = np.logaddexp(self.blank, self.spoken)
+        order = np.argsort(-likelihood, kind="stable")
+        if self.lexicon is None:
+            return [(list(self.prefixes[i]), float(likelihood[i])) for i in order]
+        whole = self.lexicon.complete[self.nodes[order]]
+        if whole.any():
+            return [(list(self.prefixes[i]), float(likelihood[i])) for i in order[whole]]
+        return [(self.lexicon.whole_words(self.prefixes[i]), float(likelihood[i])) for i in order]
+
+    def certain(self) -> list[int]:
+        """The symbols that all texts that are left begin with; with a lexicon, the words."""
+        common = itertools.takewhile(lambda symbols: len(set(symbols)) == 1, zip(*self.prefixes, strict=False))
+        symbols = [same[0] for same in common]
+        return symbols if self.lexicon is None else self.lexicon.whole_words(symbols)
+
+
+def texts(log_probabilities: Tensor | np.ndarray, search: BestPath | PrefixBeam) -> list[tuple[list[int], float]]:
+    """What a new search makes of `(steps, symbols + 1)`: the symbols and the log-likelihood of texts, best first."""
+    for now in np.asarray(log_probabilities, np.float64):
+        search.step(now)
+    return search.texts()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from gruvy.models.ngrams import Labelled, Loss, minimise, unflatten
 _COMMON, _PLACED = 4000, 64  # different k-mers, about, up to which k grows: anywhere, and at a place of their own
 _LONGEST = 8
 _FEWEST = 2  # training sequences that hold a feature which is kept
+_MOST_ROWS = 20_000  # training sequences looked at
+_AT_ONCE = 1_000_000  # symbols whose features are in memory before equal ones are counted
 _RIDGES = (2.0, 0.5, 0.1, 0.02)  # penalties tried, strongest first: each fit starts where the last one ended
 
 
@@ -55,14 +58,16 @@ class KmerSequence(nn.Module):
             iterations: of L-BFGS at most, for each penalty.
         """
         best, kept = float("inf"), self.keys
-        keys = self._common_keys(train[0])
-        for chosen in [keys, keys[_place(keys, self.positions) == 0]] if self.positions else [keys]:
-            self.keys = torch.from_numpy(chosen)
-            rows, held_out = self._rows(train[0]), self._rows(validation[0])
+        chosen = np.arange(0, len(train[0]), -(-len(train[0]) // _MOST_ROWS))
+        tokens, targets = train[0].take(chosen), train[1][chosen]
+        keys = self._common_keys(tokens)
+        for some in [keys, keys[_place(keys, self.positions) == 0]] if self.positions else [keys]:
+            self.keys = torch.from_numpy(some)
+            rows, held_out = self._rows(tokens), self._rows(validation[0])
             size = len(self.bias)
-            flat = np.zeros((len(chosen) + 1) * size)
+            flat = np.zeros((len(some) + 1) * size)
             for ridge in _RIDGES:
-                flat = minimise(rows, train[1], loss, ridge, flat, size, iterations)
+                flat = minimise(rows, targets, loss, ridge, flat, size, iterations)
                 weight, bias = unflatten(flat.astype(np.float32), size)
                 reached = loss(torch.from_numpy(held_out @ weight + bias), validation[1]).item()
                 if reached < best:
@@ -73,8 +78,9 @@ class KmerSequence(nn.Module):
 
     def _common_keys(self, tokens: TokenIds) -> np.ndarray:
         """Keys that several sequences hold; all, where there are few sequences."""
-        _, keys, _ = self._features(tokens)
-        found, counts = np.unique(keys, return_counts=True)
+        parts = [np.unique(self._features(part)[1], return_counts=True) for part in _parts(tokens)]
+        found, place = np.unique(np.concatenate([keys for keys, _ in parts]), return_inverse=True)
+        counts = np.bincount(place, np.concatenate([counts for _, counts in parts]))
         return found[counts >= min(_FEWEST, len(tokens))]
 
     def _features(self, tokens: TokenIds) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -105,6 +111,11 @@ class KmerSequence(nn.Module):
 
     def _rows(self, tokens: TokenIds) -> Any:
         """Features as a sparse matrix `(sequences, kept keys)`, counts and places scaled to length 1 in each row."""
+        from scipy.sparse import vstack
+
+        return vstack([self._part(part) for part in _parts(tokens)], format="csr")
+
+    def _part(self, tokens: TokenIds) -> Any:
         from scipy.sparse import csr_matrix
 
         documents, keys, counts = self._features(tokens)
@@ -136,6 +147,16 @@ def _k(most: int, letters: int) -> int:
 def _place(keys: np.ndarray, positions: int) -> np.ndarray:
     """The place within each key, from 1; 0 where it is anywhere."""
     return keys % (positions + 1)
+
+
+def _parts(tokens: TokenIds) -> Iterator[TokenIds]:
+    """The sequences in parts of not too many symbols."""
+    start = 0
+    while start < len(tokens):
+        end = int(np.searchsorted(tokens.offsets, tokens.offsets[start] + _AT_ONCE, side="right")) - 1
+        end = min(len(tokens), max(start + 1, end))
+        yield tokens.take(range(start, end))
+        start = end
 
 
 def _reversed(tokens: TokenIds, complement: np.ndarray) -> TokenIds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,11 +18,16 @@ from gruvy.layers.recurrent import States
 from gruvy.models.parts import LockedDropout
 from gruvy.models.sampling import Sampling
 
+_STAYS = 0.5  # share of pieces that stay in their own key
+_PERIODS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # steps, of bars and phrases
+CLOCK = 2 * len(_PERIODS)
 _RARE = -3.0  # log odds of a key before anything is learned
+_AT_ONCE = 8192  # chords, so that memory is bounded
+_LOUD = 0.7  # spread of the embeddings of keys: a few are held, and their sum is to be heard
 
 
 class Transposition(nn.Module):
-    """Moves whole pieces up or down in training, each by a random number of keys, as far as no note is lost.
+    """Moves every other piece up or down in training, by a random number of keys, as far as no note is lost.
 
     Args:
         most: keys, either way.
@@ -43,7 +49,8 @@ class Transposition(nn.Module):
         down, up = lowest.clamp(max=self.most), (keys - 1 - highest).clamp(max=self.most)
         drawn = torch.rand(len(rolls), device=rolls.device)
         moved = torch.floor(drawn * (down + up + 1)).long().clamp(max=down + up) - down
-        source = (place - moved[:, None]) % keys
+        stays = torch.rand(len(rolls), device=rolls.device) < _STAYS
+        source = (place - moved.masked_fill(stays, 0)[:, None]) % keys
         return rolls.gather(2, source[:, None].expand_as(rolls))
 
 
@@ -96,13 +103,14 @@ class ChordHead(nn.Module):
 
 
 class MusicNetwork(nn.Module):
-    """Keys of a step -> embedding -> recurrent layers -> the keys of the next step.
+    """Keys of a step -> embedding, with a clock beside it -> recurrent layers -> the keys of the next step.
 
     Two heads say what comes next, by the recurrent outputs and the step's own keys: log odds of each key by itself,
     and the probability of the whole chord (`ChordHead`). The first step is predicted from silence.
 
     Args:
-        layers: recurrent, one direction, `batch_first`; embedding_size: of a step's keys.
+        layers: recurrent, one direction, `batch_first`, of `embedding_size` and `CLOCK` units together.
+        embedding_size: of a step's keys.
         chord_size: hidden units of the chord head; transposition: keys, see `Transposition`.
         input_dropout, layer_dropout, output_dropout: of units, one mask a sequence, see `LockedDropout`.
     """
@@ -114,6 +122,7 @@ class MusicNetwork(nn.Module):
         super().__init__()
         self.transposition = Transposition(transposition)
         self.front = nn.Linear(keys, embedding_size)
+        nn.init.normal_(self.front.weight, std=_LOUD)
         self.layers = nn.ModuleList(layers)
         units = layers[-1].output_units
         self.scores = nn.Linear(units + keys, keys)
@@ -137,18 +146,33 @@ class MusicNetwork(nn.Module):
     def read(self, rolls: Tensor, lengths: Tensor) -> Tensor:
         """What is known before each step of pieces and after the last, `(batch, steps + 1, known size)`."""
         heard = F.pad(rolls, (0, 0, 1, 0))  # silence comes before a piece
-        x: Tensor = self.input_dropout(torch.relu(self.front(heard)))
+        x: Tensor = self._heard(self.input_dropout(torch.relu(self.front(heard))), 0)
         for place, layer in enumerate(self.layers):
             x = layer(self.layer_dropout(x) if place else x, lengths=lengths + 1)[0]
         return torch.cat([self.output_dropout(x), heard], -1)
 
-    def step(self, chord: Tensor, states: Sequence[States] | None) -> tuple[Tensor, list[States]]:
-        """What is known after one step more, silence at first: `(batch, keys)` -> `(batch, known size)`; the states."""
-        x, after = torch.relu(self.front(chord)), []
-        for place, layer in enumerate(self.layers):
-            x, state = layer.step(x, None if states is None else states[place])  # type: ignore[operator]
+    def step(self, chord: Tensor, place: int, states: Sequence[States] | None) -> tuple[Tensor, list[States]]:
+        """What is known after one step more: `(batch, keys)` -> `(batch, known size)`, and the states.
+
+        Args:
+            place: of the step, from 0, which is the silence before a piece.
+        """
+        x, after = self._heard(torch.relu(self.front(chord))[:, None], place)[:, 0], []
+        for number, layer in enumerate(self.layers):
+            x, state = layer.step(x, None if states is None else states[number])  # type: ignore[operator]
             after.append(state)
         return torch.cat([x, chord], -1), after
+
+    def _heard(self, embedded: Tensor, first: int) -> Tensor:
+        """Embeddings `(batch, steps, size)` with the clock beside them; the first is of step `first`."""
+        told = clock(torch.arange(first, first + embedded.shape[1], device=embedded.device))
+        return torch.cat([embedded, told.expand(len(embedded), -1, -1)], -1)
+
+
+def clock(places: Tensor) -> Tensor:
+    """Where steps are in bars and phrases of several lengths, as sines and cosines: `(steps,)` -> `(steps, size)`."""
+    turns = 2 * math.pi * (places[:, None] / torch.tensor(_PERIODS, device=places.device))
+    return torch.cat([turns.sin(), turns.cos()], -1)
 
 
 def key_losses(scores: Tensor, chords: Tensor) -> Tensor:
@@ -179,8 +203,9 @@ class MusicModel(nn.Module):
         known, chords = known[there], chords[there]
         scores = self.network.scores(known)
         said, held = scores > 0, chords > 0
+        few = zip(known.split(_AT_ONCE), chords.split(_AT_ONCE), strict=True)
         found = {
-            "keys": key_losses(scores, chords), "chord": self.network.chords(known, chords),
+            "keys": key_losses(scores, chords), "chord": torch.cat([self.network.chords(*some) for some in few]),
             "hits": (said & held).sum(-1), "misses": (said != held).sum(-1),
         }  # fmt: skip
         empty = known.new_full(there.shape, float("nan"))
@@ -193,7 +218,7 @@ def music_model(
 ) -> MusicModel:  # fmt: skip
     """A `MusicModel` from numbers.
 
-    A cell that adds its input to its state gets embeddings of the state's size.
+    A cell that adds its input to its state gets embeddings that make up the state's size with the clock.
 
     Raises:
         BadInput: the cell reads more than one input.
@@ -201,10 +226,10 @@ def music_model(
     if len(cell.inputs) > 1:
         raise BadInput(f"a model of music feeds one input; {cell.name} reads {', '.join(cell.inputs)}: use another")
     if "H" in cell.inputs.values():
-        embedding_size = hidden_size
+        embedding_size = max(1, hidden_size - CLOCK)
     layers: list[Recurrent] = []
     for _ in range(num_layers):
-        units = layers[-1].output_units if layers else embedding_size
+        units = layers[-1].output_units if layers else embedding_size + CLOCK
         layers.append(Recurrent(cell, units, hidden_size, batch_first=True, engine=engine, recurrent_init="orthogonal"))
     return MusicModel(MusicNetwork(
         keys, embedding_size, layers, chord_size=chord_size, transposition=transposition,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,15 +17,14 @@ from gruvy.models.front import ConvFront
 from gruvy.models.kmers import KmerSequence
 from gruvy.models.ngrams import Labelled, Loss
 from gruvy.models.parts import LockedDropout, Pooling
-from gruvy.models.text import Combination, held_out_loss
+from gruvy.models.weighing import Weighing
 
 RECURRENT, KMERS, BOTH = "recurrent branch", "k-mer branch", "both"
 ENCODINGS, FRONTS = ("one-hot", "k-mer", "learned"), ("conv", "none")
 _LEARNED_SIZE = 16  # of a learned vector
 _MOST_KMERS = 400  # features of the encoding by k-mers: triples of nucleotides, pairs of residues
 _KERNEL_SIZES, _TARGET_STEPS, _MOST_STRIDE = (9, 5), 24, 8
-_FEWEST = 4  # validation rows that can weigh branches
-_CLEARLY = 0.005  # share of the loss that the recurrent branch alone must save to stand alone
+_FEWEST = 4  # validation rows that can weigh branches; with fewer, both count alike
 
 
 class SymbolVectors(nn.Module):
@@ -70,7 +68,8 @@ class RecurrentSequence(nn.Module):
         mutation: probability that a symbol is replaced by a letter drawn at random, in training.
         locked_dropout: probability of hiding an input unit of the encoder for the whole sequence; dropout: of a pooled
             unit.
-        complement: the id of what pairs with each id, to read both strands and answer with the mean; None for one.
+        complement: the id of what pairs with each id, to read both strands and answer with the mean (in training, one
+            of them at random); None for one strand.
     """
 
     complement: Tensor | None
@@ -92,10 +91,12 @@ class RecurrentSequence(nn.Module):
     def encode(self, batch: Mapping[str, Tensor]) -> Tensor:
         """`ids` `(batch, steps)` and `lengths` `(batch,)` -> `(batch, encoded_size)`."""
         ids, lengths = self._mutated(batch["ids"]), batch["lengths"]
-        found = self._read(ids, lengths)
         if self.complement is None:
-            return found
-        return (found + self._read(reverse_complement(ids, lengths, self.complement), lengths)) / 2
+            return self._read(ids, lengths)
+        other = reverse_complement(ids, lengths, self.complement)
+        if self.training:  # one strand at random teaches as much as both, and takes half the time
+            return self._read(torch.where(torch.rand(len(ids), 1, device=ids.device) < 0.5, ids, other), lengths)
+        return (self._read(ids, lengths) + self._read(other, lengths)) / 2
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """-> `(batch, output_size)`."""
@@ -153,30 +154,29 @@ class Together(nn.Module):
 
 
 class SequenceModel(nn.Module):
-    """Recurrent networks and, where it helps, a branch of k-mers beside them.
+    """Recurrent networks and a branch of k-mers beside them, each counting as much as helps.
 
     Args:
         network: what gradient steps train.
         kmers: the other branch, which `prepare` fits and `finish` weighs; None for a model without.
-        output_size: units of the answer.
 
     Attributes:
         answer: the branch that speaks for the model, a key of `branches`.
     """
 
-    def __init__(self, network: Together, kmers: KmerSequence | None, output_size: int):
+    def __init__(self, network: Together, kmers: KmerSequence | None):
         super().__init__()
         self.network, self.kmers = network, kmers
-        self.combination = Combination(2, output_size) if kmers is not None else None
+        self.weighing = Weighing(2) if kmers is not None else None
         self.answer = BOTH if kmers is not None else RECURRENT
 
     def branches(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """What each branch says, `(batch, output_size)`."""
         recurrent = self.network(batch)
-        if self.kmers is None or self.combination is None:
+        if self.kmers is None or self.weighing is None:
             return {RECURRENT: recurrent}
         kmers = self.kmers(batch["tokens"])
-        return {KMERS: kmers, RECURRENT: recurrent, BOTH: self.combination(recurrent, kmers)}
+        return {KMERS: kmers, RECURRENT: recurrent, BOTH: self.weighing(recurrent, kmers)}
 
     def prepare(self, train: Labelled, validation: Labelled, loss: Loss, seed: int) -> None:
         """Fit the k-mer branch, which needs no gradient steps of the network."""
@@ -184,27 +184,13 @@ class SequenceModel(nn.Module):
             self.kmers.fit(train, validation, loss)
 
     def finish(self, outputs: Mapping[str, Tensor], targets: Tensor, loss: Loss) -> None:
-        """Weigh the branches on the validation rows, given what each says of them.
-
-        Both speak for the model unless the recurrent branch alone costs clearly less, on held-out rows: few rows say
-        little, and two kinds of model err in different places.
-        """
-        if self.combination is None:
-            return
-        recurrent, kmers = outputs[RECURRENT], outputs[KMERS]
-        if len(targets) < _FEWEST:
-            self.answer = RECURRENT
-            return
-        self.combination.fit([recurrent, kmers], targets, loss)
-        alone, together = (held_out_loss(branches, targets, loss) for branches in ([recurrent], [recurrent, kmers]))
-        self.answer = RECURRENT if alone < (1 - _CLEARLY) * together else BOTH
+        """Weigh the branches on the validation rows, given what each says of them."""
+        if self.weighing is not None and len(targets) >= _FEWEST:
+            self.weighing.fit([outputs[RECURRENT], outputs[KMERS]], targets, loss)
 
     def prune(self, recipe: Any) -> Any:
-        """Remove the k-mer branch where it does not help; the recipe of what is left."""
-        if self.answer == BOTH:
-            return recipe
-        self.kmers = self.combination = None
-        return replace(recipe, kmers=False)
+        """Nothing is removed: the branches err in different places, and few rows cannot tell that one is idle."""
+        return recipe
 
 
 def sequence_model(
@@ -216,7 +202,7 @@ def sequence_model(
 
     Args:
         steps: symbols of a sequence, which decide how much the front pools; aligned: all sequences have as many, and
-            places count.
+            places count, but for reading both strands.
         encoding: see `SymbolVectors`; front: `"conv"`, or `"none"` for a recurrent layer that reads symbols as such.
         members: recurrent networks; kmers: whether a `KmerSequence` stands beside them.
 
@@ -238,6 +224,7 @@ def sequence_model(
     if adds and front == "none":
         raise BadInput(f"{cell.name} adds its input to its state and needs a front of that size: use --front conv")
     complement = alphabet.complement if reverse_complement else None
+    aligned = aligned and not reverse_complement
     strides = _strides(steps)
 
     def member() -> RecurrentSequence:
@@ -260,7 +247,7 @@ def sequence_model(
     branch = None
     if kmers:
         branch = KmerSequence(len(alphabet), len(alphabet.letters), steps if aligned else 0, output_size, complement)
-    return SequenceModel(Together(member() for _ in range(members)), branch, output_size)
+    return SequenceModel(Together(member() for _ in range(members)), branch)
 
 
 def reverse_complement(ids: Tensor, lengths: Tensor, complement: Tensor) -> Tensor:

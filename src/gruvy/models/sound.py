@@ -18,7 +18,7 @@ from gruvy.models.spectra import Augmentation, LogMel, Spectra
 
 ANSWER = "recurrent network"
 _KERNEL = 3
-_FEWEST_FRAMES = 12  # the front leaves a clip of usual length at least so many
+_FEWEST_FRAMES = 10  # the front leaves a clip of usual length at least so many
 _LOWEST = -1e9  # below every number that a convolution gives: no maximum
 
 
@@ -77,12 +77,10 @@ class BandFront(nn.Module):
 
 
 class RecurrentSound(nn.Module):
-    """Spectra less their mean over the clip, convolutions, recurrent encoder, pooling, head.
+    """Spectra, convolutions, recurrent encoder, pooling, head.
 
     Args:
-        spectra: the frames; levelled: take the mean of each band over the clip out, which is that of the place, the
-            microphone and the voice.
-        front: reads the frames; encoder: reads what comes out of it.
+        spectra: the frames; front: reads them; encoder: reads what comes out of it.
         output_size: what the head gives, one value a class or one number.
         pooling: see `Pooling`.
         locked_dropout: probability of hiding an input unit of the encoder for the whole clip; dropout: of a pooled
@@ -93,11 +91,11 @@ class RecurrentSound(nn.Module):
     """
 
     def __init__(
-        self, spectra: Spectra, levelled: bool, front: BandFront, encoder: RecurrentLayer, output_size: int,
-        pooling: tuple[str, ...], locked_dropout: float = 0.0, dropout: float = 0.0,
+        self, spectra: Spectra, front: BandFront, encoder: RecurrentLayer, output_size: int, pooling: tuple[str, ...],
+        locked_dropout: float = 0.0, dropout: float = 0.0,
     ):  # fmt: skip
         super().__init__()
-        self.spectra, self.levelled, self.front, self.encoder = spectra, levelled, front, encoder
+        self.spectra, self.front, self.encoder = spectra, front, encoder
         self.locked_dropout, self.pooling = LockedDropout(locked_dropout), Pooling(pooling)
         self.encoded_size = encoder.output_units * len(pooling)
         self.dropout, self.head = nn.Dropout(dropout), nn.Linear(self.encoded_size, output_size)
@@ -105,9 +103,6 @@ class RecurrentSound(nn.Module):
     def encode(self, batch: Mapping[str, Tensor]) -> Tensor:
         """`samples` `(batch, samples)` and `lengths` `(batch,)` -> `(batch, encoded_size)`."""
         x, lengths = self.spectra(batch["samples"], batch["lengths"])
-        if self.levelled:
-            real = real_steps(lengths, x.shape[1]).transpose(0, 1)
-            x = (x - x.sum(1, keepdim=True) / lengths[:, None, None]).masked_fill(~real, 0)
         x, lengths = self.front(x, lengths)
         output, _ = self.encoder(self.locked_dropout(x), None, lengths)
         return self.pooling(output, lengths)
@@ -147,7 +142,7 @@ class SoundModel(nn.Module):
 
 def sound_model(
     mel: LogMel, mean: Tensor, scale: Tensor, usual: float, output_size: int, cell: Cell, *, augmentation: Augmentation,
-    levelled: bool, filters: tuple[int, ...], hidden_size: int, bidirectional: bool,
+    filters: tuple[int, ...], hidden_size: int, bidirectional: bool,
     pooling: tuple[str, ...], locked_dropout: float, dropout: float, engine: str,
 ) -> SoundModel:  # fmt: skip
     """A `SoundModel` from numbers.
@@ -166,7 +161,7 @@ def sound_model(
         )
     encoder = RecurrentLayer(cell, front.output_size, hidden_size, engine, bidirectional)
     spectra = Spectra(mel, mean, scale, augmentation)
-    network = RecurrentSound(spectra, levelled, front, encoder, output_size, pooling, locked_dropout, dropout)
+    network = RecurrentSound(spectra, front, encoder, output_size, pooling, locked_dropout, dropout)
     return SoundModel(network)
 
 

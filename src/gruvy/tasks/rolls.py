@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from gruvy.cells import Cell
 from gruvy.data.music.midi import KEYS
@@ -84,11 +83,11 @@ def generate(trained: Any, prompt: Any, length: int, sampling: Sampling, seed: i
     network, rng = trained.model.network.eval(), np.random.default_rng(seed)
     begun = np.zeros((0, KEYS)) if isinstance(prompt, str) and not prompt else as_roll(prompt, "the prompt")
     states: Any = None
-    written: list[Tensor] = []
+    written = torch.zeros(max(0, length), KEYS)
     heard = torch.cat([torch.zeros(1, KEYS), torch.from_numpy(begun).float()])  # silence comes before a piece
-    for chord in heard:
-        known, states = network.step(chord[None], states)
-    for _ in range(length):
-        written.append(network.chords.draw(known[0], sampling, rng))
-        known, states = network.step(written[-1][None], states)
-    return torch.stack(written).numpy().astype(np.uint8)
+    for place, chord in enumerate(heard):
+        known, states = network.step(chord[None], place, states)
+    for place in range(len(written)):
+        written[place] = network.chords.draw(known[0], sampling, rng)
+        known, states = network.step(written[place][None], len(heard) + place, states)
+    return written.numpy().astype(np.uint8)

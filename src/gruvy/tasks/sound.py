@@ -50,7 +50,7 @@ _ABOVE = 9.0  # what is between sounds
 _QUIETEST, _FLOOR = -60.0, -100.0
 _PAUSE = 0.2  # that ends a sound
 _MARGIN = 0.03  # heard before and after a sound
-_SHORTEST, _LONGEST = 0.25, 2.0  # sounds, in training clips of usual length
+_SHORTEST, _LONGEST = 0.25, 2.5  # sounds, in training clips of usual length
 
 
 def with_settings(recipe: SoundRecipe, settings: Mapping[str, Any]) -> SoundRecipe:
@@ -78,7 +78,9 @@ def groups(sounds: Sequence[Any]) -> np.ndarray:
 
 def fit_inputs(sounds: Sequence[Any], recipe: SoundRecipe) -> SoundInputs:
     """Learn the rate, and mean and scale of each number of a frame, from the training recordings."""
-    return SoundInputs.fit(sounds, _frames(recipe), rate=recipe.rate, most=recipe.most_seconds)
+    return SoundInputs.fit(
+        sounds, _frames(recipe), rate=recipe.rate, most=recipe.most_seconds, levelled=recipe.levelled
+    )
 
 
 def load_inputs(folder: Path, recipe: SoundRecipe) -> SoundInputs:
@@ -94,12 +96,12 @@ def _frames(recipe: SoundRecipe) -> Callable[[int], LogMel]:
 def build_model(inputs: SoundInputs, output_size: int, recipe: SoundRecipe, cell: Cell, engine: str) -> SoundModel:
     """The model a recipe describes."""
     augmentation = Augmentation(
-        crop=recipe.crop, gain=recipe.gain, noise=recipe.noise, shift=recipe.shift, warp=recipe.warp, pace=recipe.pace,
-        masked_bands=recipe.masked_bands, masked_frames=recipe.masked_frames,
+        crop=recipe.crop, gain=recipe.gain, colour=recipe.colour, noise=recipe.noise, shift=recipe.shift,
+        warp=recipe.warp, pace=recipe.pace, masked_bands=recipe.masked_bands, masked_frames=recipe.masked_frames,
     )  # fmt: skip
     return sound_model(
         _frames(recipe)(inputs.rate), torch.from_numpy(inputs.mean), torch.from_numpy(inputs.scale), inputs.usual,
-        output_size, cell, augmentation=augmentation, levelled=recipe.levelled, filters=recipe.filters,
+        output_size, cell, augmentation=augmentation, filters=recipe.filters,
         hidden_size=recipe.hidden_size, bidirectional=recipe.bidirectional, pooling=recipe.pooling,
         locked_dropout=recipe.locked_dropout, dropout=recipe.dropout, engine=engine,
     )  # fmt: skip
@@ -145,8 +147,8 @@ class Listener:
     """Samples in, chunk by chunk, and what is heard out: each sound as soon as it has ended.
 
     A sound is what is louder than what is between sounds, by an energy gate that follows the quietest of the last
-    seconds; a pause ends it. One that goes on is answered in windows of twice the usual length of the training clips,
-    and what is the same in the next window is not said again. Clicks are passed over.
+    seconds; a pause ends it. One that goes on is answered in windows of two and a half times the usual length of the
+    training clips, and what is the same in the next window is not said again. Clicks are passed over.
 
     Args:
         trained: a `gruvy.artefact.Trained` of recordings.
@@ -186,6 +188,7 @@ class Listener:
         loud = self._is_loud(block)
         if not self.sound and not loud:
             self.before.append(block)
+            self.said = None
             return []
         if not self.sound:
             self.sound, self.quiet = [*self.before], 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,10 +13,13 @@ from torch import Tensor
 
 from gruvy.data.sound.transcripts import characters_of, to_symbols, to_text
 from gruvy.errors import BadInput
-from gruvy.models.ctc import ctc_loss, greedy, prefix_beam
+from gruvy.models.ctc import BestPath, Lexicon, PrefixBeam, ctc_loss, texts
 from gruvy.tasks import utterances
 from gruvy.tasks.contract import Column, Modality, Setting
 from gruvy.tasks.examples import GROUP
+
+WORDS = KNOWN, ANY = "known", "any"
+_MARGIN = 6.0  # nats: what is less likely by that comes back too rarely to keep a stream waiting
 
 
 @dataclass(frozen=True)
@@ -24,11 +28,13 @@ class Speech:
 
     Attributes:
         characters: those of the training transcripts; the model knows no others.
-        beam: prefixes that the search keeps; 1 takes the likeliest path.
+        beam: prefixes that the search keeps; 1 takes the likeliest path, where any word may be written.
+        words: those that may be written, in order; none for any.
     """
 
     characters: str
-    beam: int = 1
+    beam: int = 10
+    words: tuple[str, ...] = ()
 
     name: ClassVar[str] = "speech"
     summary: ClassVar[str] = "Learn to write down what is said in recordings."
@@ -42,24 +48,26 @@ class Speech:
         "valid": Setting(str, None, "manifest to validate on [a part of the data]"),
         "test": Setting(str, None, "manifest to judge on [a part of the data]"),
         "one_direction": Setting(bool, False, "hear the past alone, so that gruvy stream can write while one speaks"),
-        "beam": Setting(int, 1, "prefixes that the search keeps; 1 takes the likeliest path"),
+        "words": Setting(str, None, "that may be written [what errs less on the validation part]", choices=WORDS),
+        "beam": Setting(int, 10, "prefixes that the search keeps; 1 takes the likeliest path"),
     }
     modalities: ClassVar[tuple[Modality, ...]] = (utterances,)
     score: ClassVar[str] = "word accuracy of a recording"
 
     @classmethod
     def fit(cls, texts: Sequence[str], settings: Mapping[str, Any]) -> Self:
-        """Learn the characters.
+        """Learn the characters, and the words where no others may be written.
 
         Raises:
             BadInput: a beam that cannot be.
         """
-        return cls(characters_of(texts), check_beam(settings["beam"]))
+        task = cls(characters_of(texts), check_beam(settings["beam"]))
+        return task.with_words(texts) if settings["words"] == KNOWN else task
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """What `to_json` wrote."""
-        return cls(**data)
+        return cls(**{**data, "words": tuple(data["words"])})
 
     def to_json(self) -> dict[str, Any]:
         """Everything."""
@@ -82,10 +90,24 @@ class Speech:
         """See `gruvy.models.ctc.ctc_loss`."""
         return ctc_loss(outputs, targets)
 
+    def with_words(self, texts: Sequence[str]) -> Self:
+        """The same, which writes the words of some texts and no others."""
+        return replace(self, words=tuple(sorted({word for text in texts for word in text.split()})))
+
+    def search(self) -> BestPath | PrefixBeam:
+        """What makes a text of log-probabilities, from its beginning."""
+        return BestPath() if self.beam == 1 and not self.words else PrefixBeam(self.beam, self._lexicon, _MARGIN)
+
+    @functools.cached_property
+    def _lexicon(self) -> Lexicon | None:
+        if not self.words:
+            return None
+        spelt = [to_symbols(word, self.characters) for word in self.words]
+        return Lexicon(spelt, self.characters.find(" ") + 1, len(self.characters))
+
     def read(self, outputs: Tensor) -> str:
         """What log-probabilities `(steps, characters + 1)` say."""
-        symbols = greedy(outputs) if self.beam == 1 else prefix_beam(outputs, self.beam)[0][0]
-        return to_text(symbols, self.characters)
+        return to_text(texts(outputs, self.search())[0][0], self.characters)
 
     def metrics(self, said: Sequence[str], texts: Sequence[str]) -> dict[str, float]:
         """Word and character error rate: edits that make what was said of the texts, a word or character of them."""

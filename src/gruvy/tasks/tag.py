@@ -104,8 +104,9 @@ class Tag:
         if not found:
             return ""
         named = ", ".join(repr(tag) for tag in sorted(found)[:5]) + (", ..." if len(found) > 5 else "")
-        steps_ = f"{found.total()} step{'s have tags' if found.total() > 1 else ' has a tag'}"
-        return f"{steps_} that training never had ({named}), and count as wrong"
+        if found.total() == 1:
+            return f"1 step has a tag that training never had ({named}) and counts as wrong"
+        return f"{found.total()} steps have tags that training never had ({named}) and count as wrong"
 
     def named(self, said: Sequence[np.ndarray]) -> list[list[str]]:
         """Numbers of tags as tags."""

@@ -15,7 +15,7 @@ from gruvy.data.batches import LengthBuckets
 from gruvy.data.sound.inputs import SoundInputs
 from gruvy.data.sound.transcripts import to_text
 from gruvy.errors import BadInput
-from gruvy.models.ctc import BLANK, read_path
+from gruvy.models.ctc import texts
 from gruvy.models.spectra import Augmentation, LogMel
 from gruvy.models.speech import Heard, SpeechModel, speech_model
 from gruvy.tasks.examples import listed
@@ -29,8 +29,11 @@ _BATCH = 32
 
 
 def fit_inputs(paths: Sequence[Path], recipe: SpeechRecipe) -> SoundInputs:
-    """Learn the rate, and mean and scale of each band, from the training recordings."""
-    return SoundInputs.fit(paths, partial(LogMel, mels=recipe.bands))
+    """Learn the rate, and mean and scale of each band, from the training recordings.
+
+    Recordings are made as loud as each other, unless they are to be heard while they are made.
+    """
+    return SoundInputs.fit(paths, partial(LogMel, mels=recipe.bands), levelled=recipe.bidirectional)
 
 
 def load_inputs(folder: Path, recipe: SpeechRecipe) -> SoundInputs:
@@ -41,8 +44,8 @@ def load_inputs(folder: Path, recipe: SpeechRecipe) -> SoundInputs:
 def build_model(inputs: SoundInputs, output_size: int, recipe: SpeechRecipe, cell: Cell, engine: str) -> SpeechModel:
     """The model a recipe describes."""
     augmentation = Augmentation(
-        gain=recipe.gain, noise=recipe.noise, warp=recipe.warp, pace=recipe.pace, masked_bands=recipe.masked_bands,
-        masked_frames=recipe.masked_frames,
+        gain=recipe.gain, colour=recipe.colour, noise=recipe.noise, warp=recipe.warp, pace=recipe.pace,
+        masked_bands=recipe.masked_bands, masked_frames=recipe.masked_frames,
     )  # fmt: skip
     return speech_model(
         output_size, inputs.rate, torch.from_numpy(inputs.mean), torch.from_numpy(inputs.scale), cell,
@@ -110,9 +113,9 @@ class Dictation:
                 "--one-direction"
             )
         self.model, self.characters = trained.model.eval(), trained.task.characters
+        self.search = trained.task.search()
         self.heard: Heard | None = None
-        self.symbols: list[int] = []
-        self.last, self.text = BLANK, ""
+        self.text = ""
 
     def hear(self, samples: Sequence[float] | np.ndarray, last: bool = False) -> str:
         """Take samples in, at the model's rate, and give what is new in the text.
@@ -122,8 +125,7 @@ class Dictation:
         """
         with torch.no_grad():
             said, self.heard = self.model.hear(torch.as_tensor(samples, dtype=torch.float32), self.heard, last)
-        path = said.argmax(-1).tolist()
-        self.symbols += read_path(path, self.last)
-        self.last = path[-1] if path else self.last
-        before, self.text = self.text, to_text(self.symbols, self.characters)
+        likeliest = texts(said, self.search)[0][0]
+        symbols = likeliest if last else self.search.certain()
+        before, self.text = self.text, to_text(symbols, self.characters)
         return self.text[len(before) :]

@@ -30,6 +30,7 @@ from gruvy.training.study import Fit
 
 _FEW = 10  # pieces
 _SAMPLE = 96  # steps in the picture
+_VALIDATED = 960  # steps at once, so that memory is bounded; what is judged is whole
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class MusicStudy:
     def fits(self, model: Any) -> list[Fit]:
         """See `Study`."""
         heard = EncodedRolls(self.parts["train"].rolls).cut(self.recipe.window)
-        known = EncodedRolls(self.parts["validation"].rolls)
+        known = EncodedRolls(self.parts["validation"].rolls).cut(_VALIDATED)
         train = Rows(heard, _Targets(heard, first=True), self.inputs.collate)
         return [Fit(model.network, train, Rows(known, _Targets(known, first=False), self.inputs.collate))]
 
@@ -115,13 +116,14 @@ class MusicStudy:
             "nll: nats a step, of the whole chord, each of its keys given those below it; keys nll: the sum of the 88 "
             "keys, each predicted by itself (binary cross-entropy)",
         ]  # fmt: skip
-        if part == "test":
-            known = figures({"model": scored(trained, self.parts["validation"])["model"]})["model"]
-            printed.append("validation part, which chose the epoch that is kept: " + _listed(known))
         measured = {
             "task": self.task.name, "n": steps, "part": part, "metrics": found["model"], "baseline": found[LAST],
             "best_baseline": LAST, "bootstrap": bootstrap, "figures": found,
         }  # fmt: skip
+        if part == "test":
+            known = figures({"model": scored(trained, self.parts["validation"])["model"]})["model"]
+            measured["validation"] = known
+            printed.append("validation part, which chose the epoch that is kept: " + _listed(known))
         written = modality.generate(trained, "", _SAMPLE, Sampling(), self.request.seed)
         picture = roll_picture({f"{part} part: {pieces.names[0]}": pieces.rolls[0], "written by the model": written})
         names = {part: p.names for part, p in self.parts.items()}

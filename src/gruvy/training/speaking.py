@@ -19,7 +19,7 @@ from gruvy.models.ctc import fewest_steps
 from gruvy.tasks import utterances as modality
 from gruvy.tasks.recipes import SpeechRecipe
 from gruvy.tasks.recipes import recipe as named_recipe
-from gruvy.tasks.speech import Speech
+from gruvy.tasks.speech import ANY, KNOWN, Speech
 from gruvy.training import report
 from gruvy.training import utterances as judging
 from gruvy.training.loop import Rows
@@ -30,6 +30,7 @@ from gruvy.training.study import Fit
 from gruvy.training.utterances import CONSTANT, NEAREST, PARTS
 
 _EXAMPLES = 5
+_MOST_COMPARED = 300  # recordings that decide which words are written
 _FOR = {"train": "to train on", "validation": "to validate", "test": "to test"}
 
 
@@ -52,7 +53,8 @@ class SpeechStudy:
             part: judging.read_manifest(path, self.columns, request.drop_empty) for part, path in self.files.items()
         }
         self.parts, self.digests = self._split()
-        self.task = Speech.fit(self.parts["train"].texts, settings)
+        self.task, self.words = Speech.fit(self.parts["train"].texts, settings), settings["words"]
+        self.compared: dict[str, float] = {}
         described = {p: {"path": str(Path(f).resolve()), "sha256": digest(Path(f))} for p, f in self.files.items()}
         self.data = {
             "columns": self.columns, "package": None, "drop_empty": request.drop_empty, "files": described,
@@ -95,7 +97,19 @@ class SpeechStudy:
         return [Fit(model, train, validation)]
 
     def finish(self, trained: artefact.Trained) -> None:
-        """Nothing is left to decide."""
+        """Write the words of the training transcripts alone, where that errs less on the validation part."""
+        part = self.parts["validation"]
+        rows = np.unique(np.linspace(0, len(part) - 1, min(len(part), _MOST_COMPARED)).round().astype(int))
+        encoded, wanted = self.encoded["validation"].take(rows), part.take(rows).texts
+        if self.words is None:
+            of_known = replace(trained, task=self.task.with_words(self.parts["train"].texts))
+            wer = {
+                name: self.task.metrics(modality.transcripts(one, encoded), wanted)["wer"]
+                for name, one in ((ANY, trained), (KNOWN, of_known))
+            }
+            self.compared = wer
+            if wer[KNOWN] < wer[ANY]:
+                trained.task = self.task = of_known.task
 
     def judge(self, trained: artefact.Trained) -> Outcome:
         """Measure the transcripts beside a constant and those of similar recordings."""
@@ -116,14 +130,14 @@ class SpeechStudy:
             if count
         ]
         printed = [
-            f"test part: {len(test)} recordings, {measured['seconds_of_speech']:.0f} s", *short,
+            f"test part: {len(test)} recordings, {measured['seconds_of_speech']:.0f} s", *short, self._written(),
             report.table({"model": measured["metrics"], **figures}),
             f"beside the {best}: {report.comparison(task.score, bootstrap, 'the recordings')}",
             f"{measured['times_faster_than_speech']:.0f} times as fast as the speech", _examples(test, said),
         ]  # fmt: skip
         measured |= {
             "task": task.name, "baseline": figures[best], "best_baseline": best, "baselines": figures,
-            "bootstrap": bootstrap,
+            "bootstrap": bootstrap, "words": self.compared,
         }  # fmt: skip
         split = {"seed": self.request.seed, "rows": {name: part.rows.tolist() for name, part in self.parts.items()}}
         return Outcome("\n\n".join(printed), measured, {"split.json": json.dumps(split)})
@@ -163,6 +177,15 @@ class SpeechStudy:
             if train.groups and parts[name].groups and set(train.groups) & set(parts[name].groups or ()):
                 lines.append(f"the {name} part shares values of {self.columns['group']} with the training part")
         return "\n".join(lines)
+
+    def _written(self) -> str:
+        """Which words the model writes, and why."""
+        said = f"the {len(self.task.words)} words of the training transcripts alone" if self.task.words else "any word"
+        why = ""
+        if self.compared:
+            shares = {name: f"{100 * wer:.1f} %" for name, wer in self.compared.items()}
+            why = f" (word error rate of the validation part: {shares[KNOWN]} with those alone, {shares[ANY]} with any)"
+        return f"it writes {said}{why}"
 
     def _long_enough(self, name: str, model: Any) -> np.ndarray:
         """The rows of a part whose recordings have as many steps as their transcripts need."""

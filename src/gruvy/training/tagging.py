@@ -32,6 +32,7 @@ from gruvy.training.study import Fit
 from gruvy.training.tagged import CONSTANT, constant, judge_tags, together
 
 _PARTS = 10  # of the sequences to learn from; each network is validated on one of them
+_FEW = 20  # sequences to judge on
 _PACE = 0.2  # share by which lengths are blurred, so that the sequences of a batch differ from epoch to epoch
 
 
@@ -99,6 +100,8 @@ class TagStudy:
         self.parts = self._parts(settings["fold"])
         self.task = Tag.fit(self.parts["train"])
         self.tags = {name: self.task.encode(part) for name, part in self.parts.items()}
+        if "validation" in self.parts and not any((tags >= 0).any() for tags in self.tags["validation"]):
+            raise BadInput(f"no step of {settings['valid']} counts and has a tag of the training; give another --valid")
         self.recipe = self._recipe(settings)
         described = {
             part: {"path": str(Path(path).resolve()), "sha256": digest(Path(path))} for part, path in self.files.items()
@@ -151,7 +154,7 @@ class TagStudy:
         figures = {name: task.metrics(tags, part) for name, tags in baselines.items()}
         ours, theirs = task.scores(said, part), task.scores(baselines[WINDOWS], part)
         bootstrap = report.paired_bootstrap(ours, theirs, self.request.seed)
-        few = " (too few to tell models apart)" if len(part) < 20 else ""
+        few = " (too few to tell models apart)" if len(part) < _FEW else ""
         printed = [
             f"test part: {len(part)} sequences{few}, {part.steps:,} steps that count",
             *([strange] if (strange := task.strange(part)) else []),
@@ -181,12 +184,16 @@ class TagStudy:
             self.duplicates = split.duplicates
             learn = np.sort(np.concatenate([split.train, split.validation]))
             train, parts["test"] = train.take(learn), train.take(split.test)
-        kept = {name: one.take(_counting(one)) if name != "test" else one for name, one in parts.items()}
-        train = train.take(_counting(train))
-        self.keys = together(train) if train.groups is None else np.unique(train.groups, return_inverse=True)[1]
+        if not parts["test"].steps:
+            raise BadInput("no step of the test part counts, says the mask; give more sequences, or another mask")
+        found = {"train": train.take(_counting(train)), **parts}
+        self.keys = _apart(found["train"])
         if "validation" not in parts and len(np.unique(self.keys)) < 2:
-            raise BadInput("there is one sequence to learn from, and none to validate on; give more, or --valid FILE")
-        return {"train": train, **kept}
+            raise BadInput(
+                f"too few sequences with a step that counts ({len(found['train'])}) to learn from and to validate on; "
+                "give more, or --valid FILE"
+            )
+        return found
 
     def _recipe(self, settings: Mapping[str, Any]) -> TagRecipe:
         recipe = named_recipe(self.kind, self.request.recipe)
@@ -196,8 +203,10 @@ class TagStudy:
         return replace(recipe, crf=settings["crf"], members=1 if one else min(recipe.members, parts))
 
     def _rows(self, name: str, chosen: np.ndarray | None = None) -> TaggedRows:
-        rows = np.arange(len(self.parts[name])) if chosen is None else np.flatnonzero(chosen)
-        return TaggedRows(self.encoded[name].take(rows), [self.tags[name][i] for i in rows], self.inputs.collate)
+        """The `chosen` sequences of a part, as far as some step of them counts."""
+        tags = self.tags[name]
+        rows = [i for i, one in enumerate(tags) if (one >= 0).any() and (chosen is None or chosen[i])]
+        return TaggedRows(self.encoded[name].take(rows), [tags[i] for i in rows], self.inputs.collate)
 
     def _introduction(self) -> str:
         of = {"train": "to learn from", "validation": "to validate", "test": "to test"}
@@ -209,6 +218,15 @@ class TagStudy:
             f"{Path(self.files['train']).name}: sequences of {self.task.unit}, {counts}{repeated}{dropped}; "
             f"{self.parts['train'].steps:,} steps with {len(self.task.tags)} tags: {names}"
         )
+
+
+def _apart(train: Tagged) -> np.ndarray:
+    """A number for each sequence; those with the same one are together trained or validated on: groups, where there are
+    enough, otherwise equal sequences."""
+    if train.groups is None or len(set(train.groups)) < _PARTS:
+        return together(train)
+    numbers: np.ndarray = np.unique(train.groups, return_inverse=True)[1]
+    return numbers
 
 
 def _counting(part: Tagged) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Labels and groups of recordings come from folders, from names, or from a table, and what is missing is said."""
 
+import json
+
 import numpy as np
 import pytest
 from tests.fixtures.small import write_csv
@@ -54,13 +56,12 @@ def test_places_in_a_pattern(named):
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl"])
 def test_a_table_in_the_folder(folders, ending):
-    import json
-
     rows = [("dog/a1b-x-0.wav", "woof", "x"), ("deep/a1b-x-1.ogg", "miau", "y")]  # the second is found by its name
     if ending == "jsonl":
         text = "".join(json.dumps(dict(zip(("file", "label", "home"), row, strict=True))) + "\n" for row in rows)
     else:
-        text = "".join(("," if ending == "csv" else "\t").join(row) + "\n" for row in (("file", "label", "home"), *rows))
+        between = "," if ending == "csv" else "\t"
+        text = "".join(between.join(row) + "\n" for row in (("file", "label", "home"), *rows))
     (folders / f"all.{ending}").write_text(text)
     found = read_recordings(folders, label_from="manifest", group="home")
     assert [p.name for p in found.paths] == ["a1b-x-0.wav", "a1b-x-1.ogg"]

@@ -158,9 +158,9 @@ def _read_mat(file: Path) -> dict[str, dict[str, Any]]:
 
 def _read_npz(file: Path) -> dict[str, dict[str, Any]]:
     try:
-        with np.load(file, allow_pickle=False) as found:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as found:
             arrays = {name: found[name] for name in found.files}
-    except (OSError, EOFError, zipfile.BadZipFile, AttributeError):
+    except (OSError, EOFError, zipfile.BadZipFile, AttributeError, TypeError):
         raise BadInput(f"{file} is no readable .npz file; write it again with numpy.savez") from None
     except ValueError as error:
         if "pickle" not in str(error):
@@ -260,12 +260,9 @@ class EncodedRolls:
         return EncodedRolls([self.rolls[i] for i in rows])
 
     def cut(self, steps: int) -> EncodedRolls:
-        """The rolls in stretches of at most `steps`, and of two at least, each to be read as a piece of its own."""
-        found = []
-        for roll in self.rolls:
-            count = -(-len(roll) // steps)
-            found += [part for part in np.array_split(roll, count) if len(part) > 1]
-        return EncodedRolls(found)
+        """The rolls in stretches of `steps`, what is left over of two at least, each to be read as a piece."""
+        found = [roll[i : i + steps] for roll in self.rolls for i in range(0, len(roll), steps)]
+        return EncodedRolls([part for part in found if len(part) > 1])
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from gruvy.data.sound.clips import HIGHEST_RATE, check_rate, common_rate, read_c
 from gruvy.errors import BadInput
 
 _MOST = 1000  # clips whose frames are measured
+_STRETCH, _LOUD, _SILENT = 0.05, 0.1, 1e-5  # seconds; root mean squares, full scale 1
 _LEAST_DEVIATION = 0.1  # of a band, so that one that is always the same is not blown up
 
 # rate -> what turns samples `(batch, samples)` and lengths into frames `(batch, frames, size)` and their numbers
@@ -59,16 +60,23 @@ class SoundInputs:
         rate: samples a second.
         mean, scale: float32 `(size,)`, of each number of a frame over the training clips.
         most: seconds that are read of a clip, those in its middle; 0 for all.
+        levelled: every clip is made as loud, by its loudest stretch of 50 ms; one of silence stays as it is.
         usual: seconds of a training clip, the median.
     """
 
     FILE = "inputs.json"
 
-    def __init__(self, rate: int, mean: np.ndarray, scale: np.ndarray, most: float = 0.0, usual: float = 1.0):
-        self.rate, self.mean, self.scale, self.most, self.usual = rate, mean, scale, most, usual
+    def __init__(
+        self, rate: int, mean: np.ndarray, scale: np.ndarray, most: float = 0.0, levelled: bool = False,
+        usual: float = 1.0,
+    ):  # fmt: skip
+        self.rate, self.mean, self.scale = rate, mean, scale
+        self.most, self.levelled, self.usual = most, levelled, usual
 
     @classmethod
-    def fit(cls, sounds: Sequence[Any], frames: Frames, *, rate: int = 0, most: float = 0.0) -> SoundInputs:
+    def fit(
+        cls, sounds: Sequence[Any], frames: Frames, *, rate: int = 0, most: float = 0.0, levelled: bool = False
+    ) -> SoundInputs:
         """Learn from the training recordings (from a thousand of them, where there are more).
 
         Args:
@@ -82,7 +90,7 @@ class SoundInputs:
             raise BadInput("there is no recording to learn from; expected at least one")
         rate = check_rate(rate) if rate else _usual_rate(sounds)
         chosen = [sounds[i] for i in np.linspace(0, len(sounds) - 1, min(len(sounds), _MOST)).round().astype(int)]
-        inputs = cls(rate, np.zeros(0), np.ones(0), most)
+        inputs = cls(rate, np.zeros(0), np.ones(0), most, levelled)
         clips = inputs(chosen)
         inputs.mean, inputs.scale = _moments(clips, frames(rate))
         inputs.usual = float(np.median(clips.lengths)) / rate
@@ -102,7 +110,8 @@ class SoundInputs:
             next(read) if isinstance(one, str | Path) else self._given(one, number)
             for number, one in enumerate(sounds, 1)
         ]
-        return SoundValues([self._cut(clip) for clip in clips])
+        cut = (self._cut(clip) for clip in clips)
+        return SoundValues([_as_loud(clip, self.rate) if self.levelled else clip for clip in cut])
 
     def _given(self, one: Any, number: int) -> np.ndarray:
         samples, rate = one if isinstance(one, tuple) and len(one) == 2 else (one, self.rate)
@@ -128,7 +137,7 @@ class SoundInputs:
         """Write `inputs.json`."""
         learned = {
             "rate": self.rate, "mean": self.mean.tolist(), "scale": self.scale.tolist(), "most": self.most,
-            "usual": self.usual,
+            "levelled": self.levelled, "usual": self.usual,
         }  # fmt: skip
         (folder / self.FILE).write_text(json.dumps(learned, indent=1), encoding="utf-8")
 
@@ -144,12 +153,19 @@ class SoundInputs:
             mean, scale = np.array(learned["mean"], np.float32), np.array(learned["scale"], np.float32)
             if mean.ndim != 1 or mean.shape != scale.shape:
                 raise ValueError("its entries do not fit together")
-            rate, most, usual = check_rate(learned["rate"]), float(learned["most"]), float(learned["usual"])
+            rate, levelled = check_rate(learned["rate"]), bool(learned["levelled"])
+            most, usual = float(learned["most"]), float(learned["usual"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadInput(
                 f"{folder / cls.FILE} does not describe the inputs of a model ({error}); train the model again"
             ) from None
-        return cls(rate, mean, scale, most, usual)
+        return cls(rate, mean, scale, most, levelled, usual)
+
+
+def _as_loud(clip: np.ndarray, rate: int) -> np.ndarray:
+    stretches = np.array_split(clip, max(1, len(clip) // round(_STRETCH * rate)))
+    loudest = max(float(np.square(one).mean()) for one in stretches) ** 0.5
+    return clip * np.float32(_LOUD / loudest) if loudest > _SILENT else clip
 
 
 def _usual_rate(sounds: Sequence[Any]) -> int:

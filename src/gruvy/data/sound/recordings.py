@@ -78,7 +78,7 @@ def read_recordings(
         elif kind == "number":
             raise BadInput(f"{audio}: where are the numbers? give --label-from manifest and the column, or --data FILE")
         else:
-            found = _named(Path(audio), paths, label_from, pattern, target or "label", group)
+            found = _named(paths, label_from, pattern, target or "label", group)
     return _readable(found) if drop_empty else found
 
 
@@ -107,16 +107,13 @@ def _clips_below(directory: Path) -> list[Path]:
 # Labels from folders and names.
 
 
-def _named(
-    directory: Path, paths: list[Path], label_from: str, pattern: str | None, target: str, group: str | None
-) -> Recordings:
+def _named(paths: list[Path], label_from: str, pattern: str | None, target: str, group: str | None) -> Recordings:
     fields = _fields(paths, pattern) if pattern is not None else {}
     labels, notes = [path.parent.name for path in paths], ["labels: the folders of the recordings"]
     if label_from == NAME and pattern is not None:
         labels, notes = _field(fields, target, pattern), [f"labels: {{{target}}} in the names {pattern}"]
     elif label_from == NAME:
         labels, notes = [_parts(path)[0] for path in paths], ["labels: the names up to the first _ or -"]
-    _check_labels(directory, labels, label_from)
     groups = None
     if group is not None and pattern is not None:
         groups = _field(fields, group, pattern)
@@ -161,15 +158,6 @@ def _groups(paths: Sequence[Path], group: str, first: int) -> tuple[list[str], i
         f"--group {group}: the names, such as {paths[0].name}, have no part that some recordings share and others do "
         "not; say where it is with --pattern, or give a manifest"
     )
-
-
-def _check_labels(directory: Path, labels: Sequence[str], label_from: str) -> None:
-    if len(set(labels)) == 1:
-        by = "folder" if label_from == FOLDER else "name"
-        raise BadInput(
-            f"{directory}: every recording has the label {labels[0]!r} by its {by}; classification needs two at least: "
-            f"give --label-from {', '.join(how for how in LABELLED_BY if how != label_from)}, or --pattern"
-        )
 
 
 # Labels from a table.

@@ -54,7 +54,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     },
     "steps": {
         "default": TagRecipe(),
-        "small": TagRecipe(hidden_size=64, members=2, tokens=2_000_000),
+        "small": TagRecipe(hidden_size=64, members=2, tokens=1_500_000),
     },
     "utterances": {
         "default": SpeechRecipe(),

@@ -14,28 +14,29 @@ class MusicRecipe(Recipe):
     """The hyper-parameters of a model of music.
 
     Attributes:
-        window: steps at most that are trained on at once; longer pieces are cut.
+        window: steps at most that are trained on at once; longer pieces are cut, between bars of most metres.
         embedding_size, hidden_size, num_layers, chord_size, transposition, input_dropout, layer_dropout,
         output_dropout: see `gruvy.models.music.MusicNetwork`.
         music: steps of music aimed at; the epochs follow.
     """
 
-    batch_size: int = 16
-    learning_rate: float = 3e-3
+    batch_size: int = 8
+    learning_rate: float = 5e-3
     weight_decay: float = 0.01
     warm_up: float = 0.05
+    min_epochs: int = 15
     max_epochs: int = 400
     patience: int = 25
-    averaging: float = 0.998
+    averaging: float = 0.995
     judging: float = 0.05
-    window: int = 256
+    window: int = 192
     embedding_size: int = 256
-    hidden_size: int = 512
+    hidden_size: int = 384
     num_layers: int = 1
     chord_size: int = 128
     transposition: int = 5
-    input_dropout: float = 0.05
-    layer_dropout: float = 0.2
+    input_dropout: float = 0.0
+    layer_dropout: float = 0.1
     output_dropout: float = 0.2
     music: int = 4_000_000
 

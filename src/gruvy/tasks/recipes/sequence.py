@@ -29,7 +29,7 @@ class SequenceRecipe(Recipe):
     min_epochs: int = 3
     max_epochs: int = 120
     patience: int = 10
-    max_symbols: int = 4096
+    max_symbols: int = 2048
     encoding: str = "one-hot"
     front: str = "conv"
     hidden_size: int = 64
@@ -50,5 +50,5 @@ class SequenceRecipe(Recipe):
         return self._bounded(min(self.steps / self.batches(len(lengths)), self.symbols / max(1, symbols)))
 
     def batch_for(self, rows: int) -> int:
-        """Sequences a batch, all members together: at least some ten batches an epoch, where that leaves 8 each."""
-        return self.members * max(8, min(self.batch_size, rows // (10 * self.members)))
+        """Sequences a batch, all members together: at least some thirty batches an epoch, where that leaves 8 each."""
+        return self.members * max(8, min(self.batch_size, rows // (32 * self.members)))

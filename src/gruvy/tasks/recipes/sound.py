@@ -17,10 +17,10 @@ class SoundRecipe(Recipe):
         features: `"logmel"`, or `"mfcc"` for the first `cepstra` cepstral coefficients.
         rate: samples a second that recordings are read at; 0 for that of most of them, at most 16000.
         bands: of the mel scale.
-        most_seconds: read of a recording, those in its middle.
-        crop, gain, noise, shift, warp, pace, masked_bands, masked_frames: see `gruvy.models.spectra.Augmentation`.
-        levelled, filters, hidden_size, bidirectional, pooling, locked_dropout, dropout: see
-            `gruvy.models.sound.sound_model`.
+        most_seconds: read of a recording, those in its middle; levelled: recordings are made equally loud.
+        crop, gain, colour, noise, shift, warp, pace, masked_bands, masked_frames: see
+            `gruvy.models.spectra.Augmentation`.
+        filters, hidden_size, bidirectional, pooling, locked_dropout, dropout: see `gruvy.models.sound.sound_model`.
         samples: aimed at; the epochs follow from steps or samples, whichever is used up first.
     """
 
@@ -28,8 +28,8 @@ class SoundRecipe(Recipe):
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
     warm_up: float = 0.1
-    steps: int = 1500
-    min_epochs: int = 10
+    steps: int = 2000
+    min_epochs: int = 4
     max_epochs: int = 60
     patience: int = 12
     averaging: float = 0.99
@@ -38,15 +38,16 @@ class SoundRecipe(Recipe):
     bands: int = 40
     cepstra: int = 20
     most_seconds: float = 30.0
+    levelled: bool = True
     crop: float = 5.0
     gain: float = 6.0
+    colour: float = 3.0
     noise: float = 0.5
     shift: float = 0.05
     warp: float = 0.15
     pace: float = 0.2
     masked_bands: float = 0.15
     masked_frames: float = 0.15
-    levelled: bool = True
     filters: tuple[int, ...] = (16, 32, 64)
     hidden_size: int = 64
     bidirectional: bool = True

@@ -24,12 +24,12 @@ class TagRecipe(Recipe):
     """
 
     batch_size: int = 16
-    learning_rate: float = 3e-3
+    learning_rate: float = 6e-3
     weight_decay: float = 0.01
     warm_up: float = 0.1
     min_epochs: int = 5
-    max_epochs: int = 60
-    patience: int = 12
+    max_epochs: int = 40
+    patience: int = 8
     averaging: float = 0.99
     vocabulary_size: int = 100_000
     embedding_size: int = 64
@@ -40,12 +40,12 @@ class TagRecipe(Recipe):
     crf: bool = False
     hiding: float = 0.1
     mutation: float = 0.2
-    locked_dropout: float = 0.3
-    dropout: float = 0.5
+    locked_dropout: float = 0.2
+    dropout: float = 0.3
     smoothing: float = 0.05
     members: int = 4
     few: int = 2000
-    tokens: int = 5_000_000
+    tokens: int = 2_500_000
 
     def epochs(self, lengths: np.ndarray) -> int:
         """Epochs for training sequences of `lengths`."""
