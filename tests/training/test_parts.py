@@ -42,7 +42,8 @@ def test_many_groups_are_validated_on_groups_of_their_own():
         split = split_examples(ALONE, groups, None, fold, 0)
         assert_all_rows_once(split)
         own = [{groups[i] for i in part} for part in parts(split)]
-        assert all(own) and not (own[0] & own[1] or own[0] & own[2] or own[1] & own[2])
+        assert all(own)
+        assert not (own[0] & own[1] or own[0] & own[2] or own[1] & own[2])
 
 
 @pytest.mark.parametrize("groups", [None, SPEAKERS])

@@ -18,7 +18,7 @@ from gruvy.tasks.contract import Column, Setting
 from gruvy.tasks.recipes import RECIPES
 
 _COMMON: dict[str, tuple[Any, Any, str]] = {
-    "data": (list[str] | None, None, "CSV, TSV, JSONL or Parquet; as the task reads, also text, FASTA, CoNLL, MIDI, .mat, .npz"),
+    "data": (list[str] | None, None, "CSV, TSV, JSONL or Parquet; for some tasks text, FASTA, CoNLL, MIDI or .mat"),
     "out": (str, ..., "directory for the model"),
     "cell": (str, "gru", "a name of `gruvy cells`, or FILE.py:FUNCTION"),
     "engine": (str, "auto", "which engine runs the cell"),

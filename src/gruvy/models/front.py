@@ -53,12 +53,14 @@ class RealStepNorm(nn.BatchNorm1d):
 
     def forward(self, x: Tensor, real: Tensor) -> Tensor:  # type: ignore[override]
         """`(batch, steps, units)` and `(batch, steps, 1)`, True at real steps -> as `x`, 0 elsewhere."""
+        if real.all():  # no padding: nothing to gather
+            return self._normalised(x.flatten(0, 1)).view_as(x)
         mask = real[:, :, 0]
-        steps = x[mask]
+        return torch.zeros_like(x).masked_scatter(real, self._normalised(x[mask]))
+
+    def _normalised(self, steps: Tensor) -> Tensor:
         if len(steps) > 1:
-            normalised = super().forward(steps)
-        else:
-            normalised = nn.functional.batch_norm(
-                steps, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
-            )
-        return torch.zeros_like(x).masked_scatter(real, normalised)
+            return super().forward(steps)
+        return nn.functional.batch_norm(
+            steps, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+        )

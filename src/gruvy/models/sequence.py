@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from gruvy.errors import BadInput
 from gruvy.layers import Recurrent
 from gruvy.models.front import ConvFront
 from gruvy.models.kmers import KmerSequence
+from gruvy.models.members import Members
 from gruvy.models.ngrams import Labelled, Loss
 from gruvy.models.parts import LockedDropout, Pooling
 from gruvy.models.weighing import Weighing
@@ -118,31 +119,13 @@ class RecurrentSequence(nn.Module):
         return self.pooling(output, lengths)
 
 
-class Together(nn.Module):
-    """Networks of one make that answer with the mean of what they say.
-
-    In training each reads its own share of a batch, drawn at random, so that they differ.
-    """
-
-    def __init__(self, members: Iterable[RecurrentSequence]):
-        super().__init__()
-        self.members = nn.ModuleList(members)
-
-    @property
-    def encoded_size(self) -> int:
-        """Units of `encode`."""
-        members: Any = self.members
-        return sum(member.encoded_size for member in members)
-
-    def encode(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """What all members make of each sequence, side by side, `(batch, encoded_size)`."""
-        members: Any = self.members
-        return torch.cat([member.encode(batch) for member in members], 1)
+class Together(Members):
+    """Members that, in training, each read their own share of a batch, drawn at random, so that they differ."""
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """-> `(batch, output_size)`."""
         if not self.training or len(self.members) == 1:
-            return torch.stack([member(batch) for member in self.members]).mean(0)
+            return super().forward(batch)
         ids, lengths = batch["ids"], batch["lengths"]
         order = torch.randperm(len(ids), device=ids.device)
         shares = order.chunk(len(self.members))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from gruvy.errors import BadInput
 from gruvy.layers import Recurrent
 from gruvy.models.convolutions import ConvolutionSeries
 from gruvy.models.front import ConvFront
+from gruvy.models.members import Members
 from gruvy.models.parts import LockedDropout, Pooling
 from gruvy.models.weighing import Loss, Weighing, held_out_loss
 
@@ -113,29 +114,6 @@ class RecurrentSeries(nn.Module):
             x, lengths = self.front(x, lengths)
         output, _ = self.encoder(self.locked_dropout(x), lengths=lengths)
         return output, lengths
-
-
-class Members(nn.Module):
-    """Networks of one make, each trained without one fold of the rows, that answer with the mean of what they say."""
-
-    def __init__(self, members: Iterable[RecurrentSeries]):
-        super().__init__()
-        self.members = nn.ModuleList(members)
-
-    @property
-    def encoded_size(self) -> int:
-        """Units of `encode`."""
-        members: Any = self.members
-        return sum(member.encoded_size for member in members)
-
-    def encode(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """What all members make of each series, side by side, `(batch, encoded_size)`."""
-        members: Any = self.members
-        return torch.cat([member.encode(batch) for member in members], 1)
-
-    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """-> `(batch, output_size)`."""
-        return torch.stack([member(batch) for member in self.members]).mean(0)
 
 
 class SeriesModel(nn.Module):

@@ -29,11 +29,8 @@ _BATCH = 32
 
 
 def fit_inputs(paths: Sequence[Path], recipe: SpeechRecipe) -> SoundInputs:
-    """Learn the rate, and mean and scale of each band, from the training recordings.
-
-    Recordings are made as loud as each other, unless they are to be heard while they are made.
-    """
-    return SoundInputs.fit(paths, partial(LogMel, mels=recipe.bands), levelled=recipe.bidirectional)
+    """Learn the rate, and mean and scale of each band, from the training recordings."""
+    return SoundInputs.fit(paths, partial(LogMel, mels=recipe.bands))
 
 
 def load_inputs(folder: Path, recipe: SpeechRecipe) -> SoundInputs:
@@ -44,7 +41,7 @@ def load_inputs(folder: Path, recipe: SpeechRecipe) -> SoundInputs:
 def build_model(inputs: SoundInputs, output_size: int, recipe: SpeechRecipe, cell: Cell, engine: str) -> SpeechModel:
     """The model a recipe describes."""
     augmentation = Augmentation(
-        gain=recipe.gain, colour=recipe.colour, noise=recipe.noise, warp=recipe.warp, pace=recipe.pace,
+        gain=recipe.gain, noise=recipe.noise, warp=recipe.warp, pace=recipe.pace,
         masked_bands=recipe.masked_bands, masked_frames=recipe.masked_frames,
     )  # fmt: skip
     return speech_model(

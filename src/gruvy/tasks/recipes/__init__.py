@@ -62,7 +62,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     },
     "rolls": {
         "default": MusicRecipe(),
-        "small": MusicRecipe(embedding_size=128, hidden_size=128, music=1_000_000),
+        "small": MusicRecipe(embedding_size=128, hidden_size=128, min_epochs=20),
     },
     "panel": {
         "default": ForecastRecipe(),

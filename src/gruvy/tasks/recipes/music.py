@@ -24,7 +24,7 @@ class MusicRecipe(Recipe):
     learning_rate: float = 5e-3
     weight_decay: float = 0.01
     warm_up: float = 0.05
-    min_epochs: int = 15
+    min_epochs: int = 50
     max_epochs: int = 400
     patience: int = 25
     averaging: float = 0.995
@@ -35,10 +35,10 @@ class MusicRecipe(Recipe):
     num_layers: int = 1
     chord_size: int = 128
     transposition: int = 5
-    input_dropout: float = 0.0
+    input_dropout: float = 0.1
     layer_dropout: float = 0.1
-    output_dropout: float = 0.2
-    music: int = 4_000_000
+    output_dropout: float = 0.35
+    music: int = 700_000
 
     def epochs(self, lengths: np.ndarray) -> int:
         """Epochs for training pieces of `lengths`, in steps."""
