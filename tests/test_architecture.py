@@ -31,7 +31,7 @@ SIDEWAYS = {("models", "data"), ("serving", "artefact"), ("training", "artefact"
 WRAPPED = {
     "torch", "numpy", "sympy", "lightning", "torchmetrics", "tokenizers", "pyarrow", "safetensors", "sklearn",
     "typer", "rich", "matplotlib", "onnx", "onnxruntime", "keras", "flax", "jax", "tensorflow", "fastapi",
-    "uvicorn", "pandas", "dtaidistance",
+    "uvicorn", "pandas", "dtaidistance", "mido", "scipy", "Bio", "torchcrf",
     "sacrebleu", "soundfile", "optuna", "captum", "datasets", "huggingface_hub", "triton", "nanobind",
 }  # fmt: skip
 
