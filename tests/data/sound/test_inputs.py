@@ -86,7 +86,7 @@ def test_what_was_learned_is_read_again(paths, tmp_path):
         ((np.zeros(4), 0), "the rate is 0"),
         ((np.zeros(4), "fast"), "the rate is 'fast'"),
         (np.zeros(0), "recording 1 has no samples"),
-        (np.array([np.inf]), "no finite numbers"),
+        (np.array([np.inf]), "full scale is 1"),
         ("gone.wav", "gone.wav: no such file"),
     ],
 )

@@ -22,6 +22,7 @@ from gruvy.errors import BadInput
 SUFFIXES = (".wav", ".flac", ".ogg")
 HIGHEST_RATE = 16_000  # what `common_rate` chooses at most: speech and most sounds are told apart below 8 kHz
 _POSSIBLE_RATES = (100, 384_000)
+_LOUDEST = 1e6  # samples of files that are not scaled to 1 are below it
 _FINEST = 1000  # parts of the ratio of two rates: what rounds it moves a pitch by less than a thousandth
 
 
@@ -59,20 +60,21 @@ def to_clip(samples: np.ndarray, own: int, rate: int, name: str) -> np.ndarray:
     mono = samples.astype(np.float32) if samples.ndim == 1 else samples.mean(1, dtype=np.float32)
     if not len(mono):
         raise BadInput(f"{name} has no samples; expected at least one: leave it out")
-    if not np.isfinite(mono).all():
-        raise BadInput(f"{name} has samples that are no finite numbers; record or convert it again")
-    return _resampled(mono, check_rate(own), rate)
+    loudest = np.abs(mono).max()
+    if not loudest <= _LOUDEST:  # NaN too
+        raise BadInput(f"{name} has a sample of {loudest:g}, and full scale is 1; record or convert it again")
+    return _resampled(mono, check_rate(own, f"{name}: "), rate)
 
 
-def check_rate(rate: Any) -> int:
-    """A rate in samples a second.
+def check_rate(rate: Any, name: str = "") -> int:
+    """A rate in samples a second; `name` of what has it, for the error.
 
     Raises:
         BadInput: it cannot be one.
     """
     low, high = _POSSIBLE_RATES
     if isinstance(rate, bool) or not isinstance(rate, int | float | np.number) or not low <= rate <= high:
-        raise BadInput(f"the rate is {rate!r}; expected samples a second from {low} to {high:,}, such as 16000")
+        raise BadInput(f"{name}the rate is {rate!r}; expected samples a second from {low} to {high:,}, such as 16000")
     return round(float(rate))
 
 
@@ -97,6 +99,8 @@ def _naming(path: str | os.PathLike[str]) -> Iterator[Any]:
     """The library that reads sound; what it refuses becomes a sentence about the file."""
     import soundfile
 
+    if Path(path).is_dir():
+        raise BadInput(f"{path} is a directory; give --audio {path} for the recordings in it")
     if not Path(path).is_file():
         raise BadInput(f"{path}: no such file; give a recording")
     try:
