@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 import gruvy
 from gruvy.models.sampling import Sampling
-from gruvy.tasks.prose import Writer
+from gruvy.tasks.modalities.prose import Writer
 
 ROUNDS = 9
 

@@ -189,7 +189,7 @@ def test_a_stream_is_the_text_of_the_whole(past, clip):
 
 
 def test_text_grows_chunk_by_chunk(past, clip):
-    from gruvy.tasks.utterances import Dictation
+    from gruvy.tasks.modalities.utterances import Dictation
 
     dictation, samples = Dictation(library.load(past)), soundfile.read(clip, dtype="float32")[0]
     pieces = [dictation.hear(samples[i : i + 123]) for i in range(0, len(samples), 123)] + [dictation.hear([], True)]

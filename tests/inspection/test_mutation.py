@@ -13,8 +13,8 @@ from gruvy.cells import CATALOGUE
 from gruvy.data.sequences import SequenceInputs
 from gruvy.errors import BadInput
 from gruvy.inspection.mutation import mutation_map, mutation_picture
-from gruvy.tasks import sequence as modality
 from gruvy.tasks.classify import Classify
+from gruvy.tasks.modalities import sequence as modality
 from gruvy.tasks.recipes.sequence import SequenceRecipe
 from gruvy.tasks.regress import Regress
 

@@ -12,7 +12,7 @@ from tests.fixtures.series import daily_cycle, inputs_for, panel_of
 from gruvy.data.panels.windows import Windows
 from gruvy.errors import BadInput
 from gruvy.tasks.forecast import LOSSES, Forecast, weighed
-from gruvy.tasks.panel import last_value, seasonal_naive
+from gruvy.tasks.modalities.panel import last_value, seasonal_naive
 
 NAN = float("nan")
 

@@ -16,8 +16,8 @@ from gruvy.data.text import PADDING, UNKNOWN
 from gruvy.data.vocabulary import END
 from gruvy.errors import BadInput
 from gruvy.models.cache import Cache
-from gruvy.tasks import prose
 from gruvy.tasks.language import Language
+from gruvy.tasks.modalities import prose
 
 METRICS = {"perplexity", "word_perplexity", "bits_per_character", "nll"}
 PROMPT = "the baker"

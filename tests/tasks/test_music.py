@@ -8,7 +8,7 @@ from tests.fixtures.music import METRICS, rolls, trained
 import gruvy
 from gruvy.data.music.rolls import EncodedRolls, Pieces
 from gruvy.errors import BadInput
-from gruvy.tasks import rolls as modality
+from gruvy.tasks.modalities import rolls as modality
 from gruvy.tasks.music import Music
 from gruvy.training.rolls import FREQUENCIES, LAST, figures, scored
 

@@ -6,8 +6,8 @@ from tests.fixtures.sequence import SMALL, sequences
 
 from gruvy.data.sequences import LongSequence, SequenceInputs
 from gruvy.errors import BadInput
-from gruvy.tasks import sequence as modality
 from gruvy.tasks.classify import Classify
+from gruvy.tasks.modalities import sequence as modality
 from gruvy.tasks.regress import Regress
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.fixtures.sound import RATE, glide, write
 
 from gruvy.errors import BadInput
+from gruvy.tasks.modalities.sound import Listener, groups, with_settings
 from gruvy.tasks.recipes import SoundRecipe
-from gruvy.tasks.sound import Listener, groups, with_settings
 
 GAP = np.zeros(RATE // 2, np.float32)
 

@@ -15,7 +15,7 @@ import gruvy
 from gruvy.data.pairs import LongSource
 from gruvy.data.vocabulary import END
 from gruvy.errors import BadInput
-from gruvy.tasks.pairs import Conversation
+from gruvy.tasks.modalities.pairs import Conversation
 from gruvy.tasks.translate import Translate
 
 DEFAULTS = {name: setting.default for name, setting in Translate.settings.items()}

@@ -28,7 +28,7 @@ from gruvy.errors import BadInput, RunFailed
 from gruvy.models.cache import fit_cache
 from gruvy.models.kneser_ney import KneserNey
 from gruvy.models.language import Carrying
-from gruvy.tasks import prose
+from gruvy.tasks.modalities import prose
 from gruvy.training.prose import cut
 
 METRICS = {"perplexity", "word_perplexity", "bits_per_character", "nll"}

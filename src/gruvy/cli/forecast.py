@@ -17,7 +17,7 @@ from gruvy.artefact import Trained, to_json
 from gruvy.cli.options import dispatch, new_app
 from gruvy.data.panels.windows import PARTS, Windows
 from gruvy.errors import BadInput
-from gruvy.tasks.panel import panel_of, predict
+from gruvy.tasks.modalities.panel import panel_of, predict
 from gruvy.training.backtest import MOST_JUDGED, backtest
 from gruvy.training.source import digest
 

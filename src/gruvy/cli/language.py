@@ -16,7 +16,7 @@ from gruvy.cli.options import dispatch, new_app, refuse_columns
 from gruvy.data.prose import Prose, is_table, read_prose
 from gruvy.errors import BadInput
 from gruvy.models.sampling import Sampling
-from gruvy.tasks import prose
+from gruvy.tasks.modalities import prose
 from gruvy.training import report
 from gruvy.training.prose import cut, figures_of, scored, unknown
 from gruvy.training.source import digest

@@ -14,7 +14,7 @@ from gruvy.data.music import midi
 from gruvy.data.music.rolls import Pieces, read_music
 from gruvy.errors import BadInput
 from gruvy.models.sampling import Sampling
-from gruvy.tasks import rolls as modality
+from gruvy.tasks.modalities import rolls as modality
 from gruvy.training import report
 from gruvy.training.rolls import LAST, divided, figures, scored, to_judge
 

@@ -11,7 +11,7 @@ import numpy as np
 from gruvy.artefact import Trained, to_json
 from gruvy.data.sound.clips import check_rate, read_clip
 from gruvy.errors import BadInput
-from gruvy.tasks.sound import Listener
+from gruvy.tasks.modalities.sound import Listener
 
 _CHUNK = 0.1  # seconds that are heard at once
 

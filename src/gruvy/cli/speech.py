@@ -15,8 +15,8 @@ from gruvy.cli.options import refuse_columns
 from gruvy.cli.sound import chunks
 from gruvy.data.sound.transcripts import Transcripts, read_paths
 from gruvy.errors import BadInput
+from gruvy.tasks.modalities.utterances import Dictation
 from gruvy.tasks.speech import check_beam
-from gruvy.tasks.utterances import Dictation
 from gruvy.training.report import table
 from gruvy.training.source import digest
 from gruvy.training.utterances import CONSTANT, judge_transcripts, most_frequent, read_manifest, strange_characters

@@ -17,7 +17,7 @@ from gruvy.cli.options import dispatch, new_app
 from gruvy.cli.sound import listen
 from gruvy.cli.speech import dictate
 from gruvy.errors import BadInput
-from gruvy.tasks import panel, series
+from gruvy.tasks.modalities import panel, series
 
 _Directory = Annotated[str, typer.Argument(metavar="DIR", help="what gruvy train wrote")]
 

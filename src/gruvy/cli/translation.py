@@ -15,7 +15,7 @@ from gruvy.artefact import Trained, to_json
 from gruvy.cli.options import dispatch, new_app, refuse_columns
 from gruvy.data.pairs import Pairs, in_context
 from gruvy.errors import BadInput
-from gruvy.tasks.pairs import TURN, Conversation
+from gruvy.tasks.modalities.pairs import TURN, Conversation
 from gruvy.training.pairs import COPY, judge_pairs, last_turns, read_part, split_pairs, thinned
 from gruvy.training.report import table
 from gruvy.training.source import digest

@@ -63,7 +63,7 @@ class DefaultData:
 
 
 class Modality(Protocol):
-    """What the tasks about one kind of input share; a module such as `gruvy.tasks.text` is one.
+    """What the tasks about one kind of input share; a module such as `gruvy.tasks.modalities.text` is one.
 
     Inputs, learned from the training part, turn what the user has into an encoded collection with `__len__`,
     `lengths` and `take(rows)`, and `collate(encoded, rows)` into a batch for the model. The model has `network` (what

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from gruvy.data.panels.windows import Windows
 from gruvy.errors import BadInput
-from gruvy.tasks import panel
 from gruvy.tasks.contract import Column, Modality, Setting
+from gruvy.tasks.modalities import panel
 
 LOSSES = ("quantile", "mae", "mse", "huber")
 _DECILES = tuple(k / 10 for k in range(1, 10))

@@ -13,8 +13,8 @@ from torch import Tensor
 from gruvy.data.vocabulary import UNITS
 from gruvy.errors import BadInput
 from gruvy.models.cache import Cache
-from gruvy.tasks import prose
 from gruvy.tasks.contract import Column, Modality, Setting
+from gruvy.tasks.modalities import prose
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from torch import Tensor
 
-from gruvy.tasks import rolls
 from gruvy.tasks.contract import Column, Modality, Setting
+from gruvy.tasks.modalities import rolls
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gruvy.errors import BadInput
-from gruvy.tasks import sequence, series, several, sound, text
 from gruvy.tasks.contract import Column, DefaultData, Modality, Setting
 from gruvy.tasks.examples import FOLD, GROUP
+from gruvy.tasks.modalities import sequence, series, several, sound, text
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from torch import Tensor
 from gruvy.data.sound.transcripts import characters_of, to_symbols, to_text
 from gruvy.errors import BadInput
 from gruvy.models.ctc import BestPath, Lexicon, PrefixBeam, ctc_loss, texts
-from gruvy.tasks import utterances
 from gruvy.tasks.contract import Column, Modality, Setting
 from gruvy.tasks.examples import GROUP
+from gruvy.tasks.modalities import utterances
 
 WORDS = KNOWN, ANY = "known", "any"
 _MARGIN = 6.0  # nats: what is less likely by that comes back too rarely to keep a stream waiting

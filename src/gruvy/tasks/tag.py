@@ -12,10 +12,10 @@ from torch import Tensor
 
 from gruvy.data.tagged import Tagged
 from gruvy.errors import BadInput
-from gruvy.tasks import steps
 from gruvy.tasks.contract import Column, Modality, Setting
 from gruvy.tasks.entities import entities, entity_figures, of_entities
 from gruvy.tasks.examples import FOLD, GROUP
+from gruvy.tasks.modalities import steps
 
 _MOST_SHOWN = 40  # tags in a table
 Figures = dict[str, float]
@@ -146,7 +146,7 @@ class Tag:
         return "\n".join(lines)
 
     def prediction(self, sequence: Sequence[str], tags: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
-        """An answer, ready for JSON; see `gruvy.tasks.steps.predict`."""
+        """An answer, ready for JSON; see `gruvy.tasks.modalities.steps.predict`."""
         named: Any = [self.tags[i] for i in tags]
         found: dict[str, Any] = {} if self.unit == "symbols" else {"tokens": list(sequence)}
         if self.of_entities:

@@ -12,8 +12,8 @@ from gruvy.data.vocabulary import UNITS
 from gruvy.errors import BadInput
 from gruvy.models.attention import KINDS
 from gruvy.models.encoders import ENCODERS
-from gruvy.tasks import pairs
 from gruvy.tasks.contract import Column, Modality, Setting
+from gruvy.tasks.modalities import pairs
 
 VOCABULARIES = ("shared", "separate")
 

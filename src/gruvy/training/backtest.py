@@ -9,8 +9,8 @@ import numpy as np
 
 from gruvy import artefact
 from gruvy.data.panels.windows import Windows
-from gruvy.tasks import panel as modality
 from gruvy.tasks.forecast import Forecast
+from gruvy.tasks.modalities import panel as modality
 from gruvy.training import report
 
 MOST_JUDGED = 40_000  # windows, evenly spread where there are more

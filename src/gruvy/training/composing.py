@@ -18,7 +18,7 @@ from gruvy.data.music.midi import KEYS, LOWEST
 from gruvy.data.music.rolls import EncodedRolls, RollInputs, read_music
 from gruvy.errors import BadInput
 from gruvy.models.sampling import Sampling
-from gruvy.tasks import rolls as modality
+from gruvy.tasks.modalities import rolls as modality
 from gruvy.tasks.music import Music
 from gruvy.tasks.recipes import MusicRecipe
 from gruvy.tasks.recipes import recipe as named_recipe

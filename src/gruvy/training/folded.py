@@ -18,8 +18,8 @@ from gruvy.data.labelled.series import SeriesTable, read_series
 from gruvy.errors import BadInput
 from gruvy.models.series import RECURRENT
 from gruvy.tasks import TASKS
-from gruvy.tasks import series as modality
 from gruvy.tasks.contract import ExampleTask
+from gruvy.tasks.modalities import series as modality
 from gruvy.tasks.recipes import SeriesRecipe
 from gruvy.tasks.recipes import recipe as named_recipe
 from gruvy.training.judging import judge_examples

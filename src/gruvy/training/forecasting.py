@@ -19,8 +19,8 @@ from gruvy.data.panels.stamps import season_length
 from gruvy.data.panels.windows import PARTS, Windows, periods
 from gruvy.errors import BadInput
 from gruvy.models.linear import fit_linear, useful_cycles
-from gruvy.tasks import panel as modality
 from gruvy.tasks.forecast import Forecast, weighed
+from gruvy.tasks.modalities import panel as modality
 from gruvy.tasks.recipes import ForecastRecipe
 from gruvy.tasks.recipes import recipe as named_recipe
 from gruvy.training.backtest import MOST_JUDGED, backtest

@@ -20,8 +20,8 @@ from gruvy.models.cache import fit_cache
 from gruvy.models.kneser_ney import choose_order
 from gruvy.models.language import Carrying
 from gruvy.models.sampling import Sampling
-from gruvy.tasks import prose as modality
 from gruvy.tasks.language import Language
+from gruvy.tasks.modalities import prose as modality
 from gruvy.tasks.recipes import LanguageRecipe
 from gruvy.tasks.recipes import recipe as named_recipe
 from gruvy.training import report

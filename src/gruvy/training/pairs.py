@@ -13,7 +13,7 @@ from gruvy import artefact
 from gruvy.data.pairs import Pairs, in_context, read_pairs
 from gruvy.data.splits import duplicate_groups, split_rows
 from gruvy.errors import BadInput
-from gruvy.tasks import pairs as modality
+from gruvy.tasks.modalities import pairs as modality
 
 PARTS = ("train", "validation", "test")
 COPY = "copy of the source"

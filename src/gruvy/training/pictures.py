@@ -95,7 +95,7 @@ def _stamps(windows: Windows, series: Any, origin: int) -> np.ndarray:
 
 
 def attention_picture(attended: Sequence[Mapping[str, Any]]) -> bytes:
-    """How much each target token attended to each source token, as `gruvy.tasks.pairs.attended` gives it, as PNG."""
+    """How much each target token attended to each source token, by `gruvy.tasks.modalities.pairs.attended`, as PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -10,8 +10,8 @@ import torch
 from gruvy import artefact
 from gruvy.data.prose import Prose, ProseInputs
 from gruvy.errors import BadInput
-from gruvy.tasks import prose as modality
 from gruvy.tasks.language import Language
+from gruvy.tasks.modalities import prose as modality
 
 PARTS = ("train", "validation", "test")
 

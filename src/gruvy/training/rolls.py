@@ -11,7 +11,7 @@ from gruvy import artefact
 from gruvy.data.music.rolls import Music, Pieces, RollInputs, copies
 from gruvy.data.splits import Split, split_rows
 from gruvy.errors import BadInput
-from gruvy.tasks import rolls as modality
+from gruvy.tasks.modalities import rolls as modality
 from gruvy.tasks.music import Music as MusicTask
 
 LAST, FREQUENCIES = "last chord again", "note frequencies"

@@ -16,7 +16,7 @@ from gruvy import artefact
 from gruvy.data.sound.transcripts import Transcripts, to_symbols
 from gruvy.errors import BadInput
 from gruvy.models.ctc import fewest_steps
-from gruvy.tasks import utterances as modality
+from gruvy.tasks.modalities import utterances as modality
 from gruvy.tasks.recipes import SpeechRecipe
 from gruvy.tasks.recipes import recipe as named_recipe
 from gruvy.tasks.speech import ANY, KNOWN, Speech

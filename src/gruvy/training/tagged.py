@@ -13,7 +13,7 @@ from gruvy import artefact
 from gruvy.data.splits import duplicate_groups
 from gruvy.data.tagged import Tagged, read_tagged
 from gruvy.errors import BadInput
-from gruvy.tasks.steps import answers
+from gruvy.tasks.modalities.steps import answers
 from gruvy.training.source import digest
 
 CONSTANT = "most frequent tag"

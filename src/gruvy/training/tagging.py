@@ -18,7 +18,7 @@ from gruvy.data.folds import fold_rows
 from gruvy.data.steps import StepIds
 from gruvy.data.tagged import Tagged, read_tagged
 from gruvy.errors import BadInput
-from gruvy.tasks import steps as modality
+from gruvy.tasks.modalities import steps as modality
 from gruvy.tasks.recipes import TagRecipe
 from gruvy.tasks.recipes import recipe as named_recipe
 from gruvy.tasks.tag import Tag

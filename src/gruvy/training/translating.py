@@ -15,7 +15,7 @@ from gruvy import artefact
 from gruvy.data.pairs import PairInputs, Pairs, TrainingPairs, in_context
 from gruvy.errors import BadInput
 from gruvy.models.dictionary import Dictionary
-from gruvy.tasks import pairs as modality
+from gruvy.tasks.modalities import pairs as modality
 from gruvy.tasks.recipes import TranslationRecipe
 from gruvy.tasks.recipes import recipe as named_recipe
 from gruvy.tasks.translate import Translate

@@ -13,7 +13,7 @@ import torch
 from gruvy import artefact
 from gruvy.data.sound.transcripts import Transcripts, read_transcripts
 from gruvy.models.spectra import LogMel
-from gruvy.tasks import utterances as modality
+from gruvy.tasks.modalities import utterances as modality
 
 PARTS = ("train", "validation", "test")
 CONSTANT, NEAREST = "constant guess", "nearest training recording"

@@ -14,9 +14,9 @@ import numpy as np
 from gruvy.cells import Cell
 from gruvy.errors import BadInput
 from gruvy.models.several import SeveralModel, SeveralNetwork
-from gruvy.tasks import sequence, series, sound, text
 from gruvy.tasks.contract import Column, Setting
 from gruvy.tasks.examples import predict_examples
+from gruvy.tasks.modalities import sequence, series, sound, text
 from gruvy.tasks.recipes import SeveralRecipe
 
 KIND = "several"
