@@ -194,7 +194,7 @@ def test_text_grows_chunk_by_chunk(past, clip):
     dictation, samples = Dictation(library.load(past)), soundfile.read(clip, dtype="float32")[0]
     pieces = [dictation.hear(samples[i : i + 123]) for i in range(0, len(samples), 123)] + [dictation.hear([], True)]
     assert "".join(pieces) == dictation.text == "mi do la"
-    assert "".join(pieces[: 2 * len(pieces) // 3]).startswith("mi")
+    assert "".join(pieces[:-1]).startswith("mi")  # before it ends
 
 
 # What users get wrong

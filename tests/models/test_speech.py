@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from gruvy.cells import CATALOGUE, cell, tanh
 from gruvy.errors import BadInput
 from gruvy.models.spectra import Augmentation
-from gruvy.models.speech import Levelled, speech_model
+from gruvy.models.speech import speech_model
 
 RATE = 4000
 STILL = Augmentation()
@@ -98,18 +98,6 @@ def test_what_is_to_come_changes_nothing_in_one_direction():
 def test_silence_gives_numbers(bidirectional):
     with torch.no_grad():
         assert torch.isfinite(model(bidirectional)(batch([torch.zeros(2000)]))).all()
-
-
-@pytest.mark.parametrize("running", [False, True])
-def test_the_level_of_a_clip_is_taken_out(running):
-    frames, lengths = torch.randn(2, 450, 3), torch.tensor([450, 200])
-    frames[1, 200:] = 0
-    louder = frames + torch.tensor([5.0, -2, 1]) * (torch.arange(450) < lengths[:, None])[..., None]
-    levelled = Levelled(running)
-    left = levelled(louder, lengths) - levelled(frames, lengths)
-    expected = torch.tensor([5.0, -2, 1]) * 50 / (50 + lengths[:, None])  # the level of all clips counts like 50 frames
-    torch.testing.assert_close(left[[0, 1], lengths - 1], expected, atol=1e-5, rtol=0)
-    assert not left[1, 200:].any()
 
 
 def test_training_disturbs_and_every_parameter_learns():

@@ -26,6 +26,7 @@ from gruvy.data.pairs import read_lines
 from gruvy.data.prose import is_table
 from gruvy.data.tables import read_table
 from gruvy.errors import BadInput
+from gruvy.tasks import MODALITIES
 from gruvy.training.reading import Examples, read_examples
 from gruvy.training.report import table
 from gruvy.training.source import SEVERAL, Source, source_again, source_for
@@ -50,7 +51,8 @@ def run_evaluate(arguments: list[str]) -> None:
 
     app = new_app("Judge a model on its own test rows, or on a file.")
     files = {"data": (list[str] | None, None, f"{_FILE['data'][2]}, and then the targets for translate")}
-    options = {**column_options(), **_FILE, **files}
+    labels = {"labels": (str | None, None, "table with the labels or numbers of the sequences of a FASTA")}
+    options = {**column_options(), **labels, **_FILE, **files}
     app.command()(with_options(command, options, positional={"folder": _Directory}))
     dispatch(app, repeated(arguments, many_columns() | {"data"}), "evaluate")
 
@@ -150,14 +152,18 @@ def _source(trained: artefact.Trained, files: Sequence[str], columns: Mapping[st
     """The source that the user's options name, read as in the training where they say nothing."""
     about = trained.about["data"]
     first, more = (files[0] if files else None), files[1:]
+    columns = dict(columns)
+    labels = columns.pop("labels", None)
     named = _named(columns, trained)
     named.pop("group", None)
     if first is not None and is_fasta(first):
         named.pop("sequence", None)
-    settings = about["settings"] if first is None or trained.kind != "sound" else {}
+    settings = dict(about["settings"]) if first is None or trained.kind != "sound" else {}
+    settings["labels"] = labels  # those of the training are of its own sequences
     source = source_for(type(trained.task), first, named, drop_empty, tuple(more), settings)
     if source.kind != trained.kind:
-        raise BadInput(f"the model was trained on {trained.modality.WHAT}; give what it can read, named as there")
+        came, role = MODALITIES[source.kind].WHAT, getattr(trained.modality, "ROLE", "") or "text"
+        raise BadInput(f"the model reads {trained.modality.WHAT}, and these are {came}; name them with --{role}")
     return replace(source, rename=about["rename"])
 
 
@@ -213,12 +219,16 @@ def _examples(
     """What to predict from, for a model of independent examples."""
     named = {role: name for role, name in columns.items() if name}
     if data is not None or "audio" in named:
+        named.setdefault(trained.task.target, trained.task.target)  # which is not read
         source = _source(trained, [data] if data is not None else [], named, drop_empty)
         return read_examples(type(trained.task), source, targeted=False).inputs
     refuse_columns(columns)
     if trained.kind == SEVERAL:
         raise BadInput("this model reads several inputs at once; give them as columns of --data FILE")
-    return list(given) or _lines(drop_empty)
+    found = list(given) or _lines(drop_empty)
+    if trained.kind == "sequence" and found[0].startswith(">"):
+        raise BadInput("this is FASTA; give it as --data FILE, or sequences without headers, one a line")
+    return found
 
 
 def _role(trained: artefact.Trained) -> str:

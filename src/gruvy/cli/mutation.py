@@ -13,6 +13,7 @@ from gruvy.artefact import to_json
 from gruvy.cli.options import dispatch, new_app
 from gruvy.data.fasta import is_fasta, read_fasta
 from gruvy.data.pairs import read_lines
+from gruvy.data.prose import is_table
 from gruvy.errors import BadInput
 from gruvy.inspection.mutation import MutationMap, mutation_map, mutation_picture
 
@@ -65,6 +66,8 @@ def _given(sequence: str | None, data: str | None) -> str:
     if data is None:
         assert sequence is not None
         return sequence
+    if is_table(data):
+        raise BadInput(f"{data} is a table; give the sequence itself, or a file with it alone")
     found = read_fasta(data)[1] if is_fasta(data) else ["".join(read_lines(Path(data)))]
     if len(found) > 1:
         raise BadInput(f"{data} holds {len(found)} sequences; gruvy mutate reads one: give a file with that alone")

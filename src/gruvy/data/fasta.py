@@ -20,9 +20,12 @@ from gruvy.errors import BadInput
 
 _SUFFIXES = (".fasta", ".fa", ".fas", ".fna", ".faa", ".ffn", ".frn")
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-_KEY = re.compile(r"(?:^|[\s|;,\[])(?:label|class|target|value|y)\s*=\s*([^\s|;,\]]+)", re.IGNORECASE)
+_KEYS = "label|class|target|value|y"
 _ID_COLUMNS = ("id", "name", "header", "sequence_id", "accession")
-_HOW = "give one file a class, --labels TABLE, or headers like >name label=promoter"
+_HOW = {
+    "label": "give one file a class, --labels TABLE, or headers like >name label=promoter",
+    "number": "give --labels TABLE, or headers like >name target=1.5",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +92,7 @@ def read_labelled(
         targets = [name for name, part in zip(called, read, strict=True) for _ in part[0]]
         note = f"labels are the files' names: {', '.join(called)}"
     else:
-        targets, note = _from_headers(files[0], headers, kind)
+        targets, note = _from_headers(files[0], headers, kind, target)
     return LabelledSequences(names, sequences, targets, note)
 
 
@@ -131,9 +134,18 @@ def _classes(files: Sequence[Path]) -> list[str]:
     return [str(path) for path in files]
 
 
-def _from_headers(path: Path, headers: Sequence[str], kind: str) -> tuple[list[str] | np.ndarray, str]:
+def _from_headers(
+    path: Path, headers: Sequence[str], kind: str, target: str | None
+) -> tuple[list[str] | np.ndarray, str]:
+    key = re.compile(rf"(?:^|[\s|;,\[])(?:{re.escape(target) if target else _KEYS})\s*=\s*([^\s|;,\]]+)", re.IGNORECASE)
+    name = target or ("label" if kind == "label" else "target")
+
+    def keyed(header: str) -> str | None:
+        match = key.search(header)
+        return match[1] if match else None
+
     fields: dict[str, Callable[[str], str | None]] = {
-        "what follows label= in the headers": _keyed,
+        f"what follows {name}= in the headers": keyed,
         "the last field of the headers": lambda header: _last(header, "|"),
         "the last word of the headers": lambda header: _last(header, None),
     }
@@ -141,24 +153,19 @@ def _from_headers(path: Path, headers: Sequence[str], kind: str) -> tuple[list[s
         found = [field(header) for header in headers]
         texts = [text for text in found if text]
         if len(texts) < len(headers):
-            if texts and field is _keyed:
+            if texts and field is keyed:
                 missing = headers[found.index(None)]
-                raise BadInput(f"{path}: {shown('>' + missing)} has no label=, as other headers do; add it")
+                raise BadInput(f"{path}: {shown('>' + missing)} has no {name}=, as other headers do; add it")
             continue
         if kind == "number":
             numbers = [_number(text) for text in texts]
             if np.isfinite(numbers).all():
                 return np.array(numbers), f"targets are {note}"
         # Labels are shared; what differs from record to record is a name.
-        elif field is _keyed or len(set(texts)) <= max(1, len(texts) // 2):
+        elif field is keyed or len(set(texts)) <= max(1, len(texts) // 2):
             return texts, f"labels are {note}: {listed(list(dict.fromkeys(texts)))}"
     what = "labels" if kind == "label" else "numbers"
-    raise BadInput(f"{path} is a FASTA without {what} to learn, such as {shown('>' + headers[0])}; {_HOW}")
-
-
-def _keyed(header: str) -> str | None:
-    match = _KEY.search(header)
-    return match[1] if match else None
+    raise BadInput(f"{path} is a FASTA without {what} to learn, such as {shown('>' + headers[0])}; {_HOW[kind]}")
 
 
 def _last(header: str, separator: str | None) -> str | None:
@@ -202,6 +209,8 @@ def _from_table(
 
 def _columns(path: Path, kind: str, id: str | None, target: str | None) -> tuple[str, str]:
     """The columns of ids and of targets: those named, the usual ones, or the first and the only other one."""
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file; give the table with the {kind}s of the sequences")
     columns = column_names(path)
     lower = {column.lower(): column for column in reversed(columns)}
     id = id or next((lower[name] for name in _ID_COLUMNS if name in lower and lower[name] != target), columns[0])

@@ -16,56 +16,33 @@ from gruvy.errors import BadInput
 from gruvy.layers import Recurrent
 from gruvy.models.front import RealStepNorm
 from gruvy.models.parts import LockedDropout
-from gruvy.models.spectra import Augmentation, LogMel, MaskBands, Spectra
+from gruvy.models.spectra import Augmentation, LogMel, Spectra
 
 ANSWER = "recurrent network"
-_KERNEL = 5
-_PRIOR = 50.0  # frames that the level of all training clips counts for in that of one
-
-
-class Levelled(nn.Module):
-    """Frames less the level of their clip in each band, which is that of its speaker's voice, distance and microphone.
-
-    Args:
-        running: take the level of the frames up to now, not of the whole clip.
-    """
-
-    def __init__(self, running: bool):
-        super().__init__()
-        self.running = running
-
-    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """`(batch, frames, bands)` of mean 0 over all clips, 0 past each end, and lengths -> the same shape."""
-        real = real_steps(lengths, frames.shape[1]).transpose(0, 1)
-        if self.running:
-            return self.step(frames, None)[0].masked_fill(~real, 0)
-        level = frames.sum(1) / (_PRIOR + lengths[:, None])
-        return (frames - level[:, None]).masked_fill(~real, 0)
-
-    def step(self, frames: Tensor, before: tuple[Tensor, int] | None) -> tuple[Tensor, tuple[Tensor, int]]:
-        """More frames of the same clips, at least one; `before` is the sum and the number of those before them."""
-        total, count = before if before is not None else (frames.new_zeros(len(frames), 1, frames.shape[2]), 0)
-        sums = total + frames.cumsum(1)
-        counts = count + torch.arange(1, frames.shape[1] + 1, device=frames.device)
-        return frames - sums / (_PRIOR + counts[:, None]), (sums[:, -1:], count + frames.shape[1])
+_KERNEL, _ACROSS = 5, 3  # steps and bands that a convolution sees
+_FILTERS = (16, 32)
 
 
 class PastConv(nn.Module):
-    """Convolution, batch normalisation and ReLU of a step and those before it: what is to come changes nothing.
+    """Convolution over the bands of a step and of those before it, max pooling of pairs of bands, batch normalisation
+    and ReLU: what is to come changes nothing, and what is alike at another pitch is found there, too.
 
     Args:
-        input_size, output_size: units of a step; stride: steps from one that comes out to the next.
+        bands: of a step; channels: of each; filters: channels that come out; stride: steps from one that comes out to
+            the next.
     """
 
-    def __init__(self, input_size: int, output_size: int, stride: int):
+    def __init__(self, bands: int, channels: int, filters: int, stride: int):
         super().__init__()
-        self.stride = stride
-        self.convolution = nn.Conv1d(input_size, output_size, _KERNEL, stride)
-        self.norm = RealStepNorm(output_size)
+        self.channels, self.stride = channels, stride
+        self.convolution = nn.Conv2d(channels, filters, (_KERNEL, _ACROSS), (stride, 1), padding=(0, _ACROSS // 2))
+        self.bands = -(-bands // 2)
+        self.output_size = filters * self.bands
+        self.norm = RealStepNorm(self.output_size)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """`(batch, steps, input_size)` and lengths -> `(batch, fewer steps, output_size)`, 0 past each end, and the
-        lengths there, at least 1."""
+        """`(batch, steps, channels * bands)` and lengths -> `(batch, fewer steps, output_size)`, 0 past each end, and
+        the lengths there, at least 1."""
         x, lengths = self._convolved(self._begun(x)), -(-lengths // self.stride)
         return torch.relu(self.norm(x, real_steps(lengths, x.shape[1]).transpose(0, 1))), lengths
 
@@ -75,7 +52,7 @@ class PastConv(nn.Module):
         count = max(0, (x.shape[1] - _KERNEL) // self.stride + 1)
         rest = x[:, count * self.stride :]
         if not count:
-            return x.new_zeros(len(x), 0, self.convolution.out_channels), rest
+            return x.new_zeros(len(x), 0, self.output_size), rest
         found = self._convolved(x)
         return torch.relu(self.norm(found, found.new_ones(*found.shape[:2], 1, dtype=torch.bool))), rest
 
@@ -83,7 +60,8 @@ class PastConv(nn.Module):
         return F.pad(x, (0, 0, _KERNEL - 1, 0))
 
     def _convolved(self, x: Tensor) -> Tensor:
-        return self.convolution(x.transpose(1, 2)).transpose(1, 2)
+        found = self.convolution(x.unflatten(2, (self.channels, -1)).transpose(1, 2))
+        return F.max_pool2d(found, (1, 2), ceil_mode=True).transpose(1, 2).flatten(2)
 
 
 @dataclass
@@ -91,8 +69,7 @@ class Heard:
     """What is kept between the chunks of a stream: samples not yet in a frame, and the state of each part."""
 
     samples: Tensor
-    level: tuple[Tensor, int] | None = None  # None before the first frame
-    early: Tensor | None = None
+    early: Tensor | None = None  # None before the first frame
     late: Tensor | None = None
     encoder: Any = None
 
@@ -101,8 +78,9 @@ class SpeechModel(nn.Module):
     """Log-probabilities of the blank and of each symbol, every few frames.
 
     Args:
-        spectra: the frames; levelled: takes their level out; mask: hides some in training.
-        front: two convolutions; encoder: reads what comes out of them, from both sides or from the past alone.
+        spectra: the frames.
+        front: two convolutions, whose output a linear layer brings to the size that the encoder reads.
+        encoder: reads from both sides, or the past alone.
         symbols: the blank not among them.
         locked_dropout: probability of hiding an input unit of the encoder for a whole clip; dropout: of an output unit.
     """
@@ -110,12 +88,13 @@ class SpeechModel(nn.Module):
     answer = ANSWER
 
     def __init__(
-        self, spectra: Spectra, levelled: Levelled, mask: MaskBands, front: tuple[PastConv, PastConv],
+        self, spectra: Spectra, front: tuple[PastConv, PastConv],
         encoder: Recurrent, symbols: int, locked_dropout: float, dropout: float,
     ):  # fmt: skip
         super().__init__()
-        self.spectra, self.levelled, self.mask = spectra, levelled, mask
+        self.spectra = spectra
         self.early, self.late = front
+        self.narrow = nn.Linear(self.late.output_size, encoder.input_size)
         self.encoder = encoder
         self.locked_dropout, self.dropout = LockedDropout(locked_dropout), nn.Dropout(dropout)
         self.head = nn.Linear(encoder.output_units, symbols + 1)
@@ -123,10 +102,9 @@ class SpeechModel(nn.Module):
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """`samples` `(batch, samples)` and `lengths` `(batch,)` -> `(batch, steps, symbols + 1)`, NaN past each end."""
         x, lengths = self.spectra(batch["samples"], batch["lengths"])
-        x = self.mask(self.levelled(x, lengths), lengths)
         for block in (self.early, self.late):
             x, lengths = block(x, lengths)
-        output, _ = self.encoder(self.locked_dropout(x), lengths=lengths)
+        output, _ = self.encoder(self.locked_dropout(self.narrow(x)), lengths=lengths)
         past = ~real_steps(lengths, output.shape[1]).transpose(0, 1)
         return self._said(output).masked_fill(past, float("nan"))
 
@@ -151,20 +129,19 @@ class SpeechModel(nn.Module):
         mel, heard = self.spectra.mel, heard or Heard(samples[:0])
         samples = torch.cat([heard.samples, samples])
         ready = max(0, 1 + (len(samples) - mel.window) // mel.hop)
-        if last and heard.level is None and len(samples):
+        if last and heard.early is None and len(samples):
             ready = max(1, ready)  # a clip shorter than a window is a frame
         rest, units = samples[ready * mel.hop :], self.head.out_features
         if not ready:
             return samples.new_zeros(0, units), replace(heard, samples=rest)
         frames, _ = mel(samples[None], torch.tensor([len(samples)], device=samples.device))
-        x, level = self.levelled.step(self.spectra.normalised(frames), heard.level)
-        x, early = self.early.step(x, heard.early)
+        x, early = self.early.step(self.spectra.normalised(frames), heard.early)
         x, late = self.late.step(x, heard.late)
         said, state = x.new_zeros(1, 0, units), heard.encoder
         if x.shape[1]:
-            output, state = self.encoder(x, state)
+            output, state = self.encoder(self.narrow(x), state)
             said = self._said(output)
-        return said[0], Heard(rest, level, early, late, state)
+        return said[0], Heard(rest, early, late, state)
 
     def _said(self, output: Tensor) -> Tensor:
         return self.head(self.dropout(output)).log_softmax(-1)
@@ -189,10 +166,7 @@ def speech_model(
         cell, hidden_size, hidden_size, num_layers, batch_first=True, dropout=dropout if num_layers > 1 else 0.0,
         bidirectional=bidirectional, engine=engine, recurrent_init="orthogonal",
     )  # fmt: skip
-    front = PastConv(len(mean), hidden_size, 1), PastConv(hidden_size, hidden_size, stride)
-    # What is hidden is set to the level of the clip, once that is known.
-    spectra = Spectra(LogMel(rate, len(mean)), mean, scale, replace(augmentation, masked_bands=0.0, masked_frames=0.0))
-    mask = MaskBands(augmentation.masked_bands, augmentation.masked_frames)
-    return SpeechModel(
-        spectra, Levelled(not bidirectional), mask, front, encoder, symbols, locked_dropout, dropout
-    )  # fmt: skip
+    early = PastConv(len(mean), 1, _FILTERS[0], 1)
+    front = early, PastConv(early.bands, *_FILTERS, stride)
+    spectra = Spectra(LogMel(rate, len(mean)), mean, scale, augmentation)
+    return SpeechModel(spectra, front, encoder, symbols, locked_dropout, dropout)

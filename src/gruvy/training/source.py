@@ -47,7 +47,7 @@ class Source:
         return {
             "path": path, "package": self.name or None, "columns": dict(self.columns), "drop_empty": self.drop_empty,
             "sha256": self.digest(), "rename": dict(self.rename), "more": [str(p.resolve()) for p in self.more],
-            "settings": dict(self.settings),
+            "settings": {k: str(Path(v).resolve()) if k == "labels" else v for k, v in self.settings.items()},
         }  # fmt: skip
 
     def digest(self) -> str:

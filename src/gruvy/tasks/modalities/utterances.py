@@ -41,7 +41,7 @@ def load_inputs(folder: Path, recipe: SpeechRecipe) -> SoundInputs:
 def build_model(inputs: SoundInputs, output_size: int, recipe: SpeechRecipe, cell: Cell, engine: str) -> SpeechModel:
     """The model a recipe describes."""
     augmentation = Augmentation(
-        gain=recipe.gain, noise=recipe.noise, warp=recipe.warp, pace=recipe.pace,
+        gain=recipe.gain, colour=recipe.colour, noise=recipe.noise, warp=recipe.warp, pace=recipe.pace,
         masked_bands=recipe.masked_bands, masked_frames=recipe.masked_frames,
     )  # fmt: skip
     return speech_model(

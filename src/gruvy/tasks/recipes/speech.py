@@ -16,7 +16,7 @@ class SpeechRecipe(Recipe):
     Attributes:
         bands: of the log-mel frames.
         stride, hidden_size, num_layers, bidirectional, locked_dropout, dropout: see `gruvy.models.speech.speech_model`.
-        gain, noise, warp, pace, masked_bands, masked_frames: see `gruvy.models.spectra.Augmentation`.
+        gain, colour, noise, warp, pace, masked_bands, masked_frames: see `gruvy.models.spectra.Augmentation`.
         clips: training clips aimed at; the epochs follow.
     """
 
@@ -36,6 +36,7 @@ class SpeechRecipe(Recipe):
     locked_dropout: float = 0.1
     dropout: float = 0.3
     gain: float = 6.0
+    colour: float = 3.0
     noise: float = 0.8
     warp: float = 0.2
     pace: float = 0.2
