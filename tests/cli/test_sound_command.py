@@ -104,9 +104,9 @@ def test_numbers_from_a_manifest(place):
     assert done.code == 0, done
     assert "mean MFCC + ridge regression" in done.json["baselines"]
     assert gruvy("evaluate", place / "numbers", "--json").json["metrics"] == pytest.approx(done.json["metrics"])
-    said = gruvy("predict", place / "numbers", "--data", place / "manifest.csv", "--audio", "path").out.split()
+    said = gruvy("predict", place / "numbers", "--data", place / "manifest.csv", "--audio", "path").out.splitlines()
     assert len(said) == 18
-    assert all(np.isfinite(float(number)) for number in said)
+    assert all(np.isfinite(float(line.split("\t")[1])) for line in said)
 
 
 def test_a_stream_is_answered_sound_by_sound(model, tmp_path):

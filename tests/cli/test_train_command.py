@@ -146,7 +146,7 @@ BAD_DATA = {
     "a label once": (lambda p: with_row(p, 5, label="rare"), "label 'rare' has one row only"),
     "two texts": (
         lambda p: table(p, text=["a", "b"] * 3, label=["x", "y"] * 3),
-        "at least 3 different texts",
+        "at least 3 different inputs",
     ),
     "no rows": (lambda p: raw(p, b"text,label\n"), "columns but no rows; add"),
     "nothing": (lambda p: raw(p, b""), "the file is empty"),

@@ -219,11 +219,11 @@ def test_two_hundred_thousand_rows():
 @pytest.mark.parametrize(
     ("groups", "options", "message"),
     [
-        ([], {}, "a split needs at least 3 different texts but the rows hold 0; add rows"),
-        ([4] * 50 + [5] * 50, {}, "a split needs at least 3 different texts but the rows hold 2; add rows"),
+        ([], {}, "a split needs at least 3 different inputs but the rows hold 0; add rows"),
+        ([4] * 50 + [5] * 50, {}, "a split needs at least 3 different inputs but the rows hold 2; add rows"),
         (range(5), {"labels": list("aabba")[:4]}, "4 labels came for 5 rows; give one label per row"),
         (range(5), {"labels": list("aaaba")}, "label 'b' has one row only"),
-        (range(4), {"labels": list("aabb")}, "no label has 3 different texts"),
+        (range(4), {"labels": list("aabb")}, "no label has 3 different inputs"),
         (
             range(9),
             {"test_size": 0},

@@ -166,7 +166,7 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path, changes, said):
 
 def test_too_few_sequences_are_refused(tmp_path):
     path = small.write_csv(tmp_path / "a.csv", switched(2))
-    with pytest.raises(BadInput, match="at least 3 different texts"):
+    with pytest.raises(BadInput, match="at least 3 different inputs"):
         study(tmp_path, path)
     one = small.write_csv(tmp_path / "b.csv", switched(1))
     with pytest.raises(BadInput, match=r"too few sequences with a step that counts \(1\)"):

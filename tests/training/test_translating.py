@@ -299,8 +299,8 @@ def test_shares_beside_files_to_validate_are_refused(tmp_path):
     ("made", "said"),
     [
         (pairs(1), "1|3"),
-        (pairs(2), "3 different texts"),
-        ([("hello there", target) for _, target in pairs(30)], "3 different texts|3 different sources"),
+        (pairs(2), "3 different inputs"),
+        ([("hello there", target) for _, target in pairs(30)], "3 different inputs|3 different sources"),
         ([("hello " * (i + 1), "hello") for i in range(30)], "fewer than two different words"),
         ([(f"a{i}", f"b{i}") for i in range(30)], "fewer than two different words that stand there twice"),
     ],

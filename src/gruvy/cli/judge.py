@@ -174,6 +174,8 @@ def predict(
     """Print a prediction for each of the inputs `given`, or each row of a file, or each line of standard input."""
     if data is not None and given:
         raise BadInput(f"{given[0]!r} has no place beside --data; give texts, or a file")
+    if columns.get("audio") and given:
+        raise BadInput(f"{given[0]!r} has no place beside --audio; give recordings, or where they are")
     trained = with_beam(artefact.load(folder), beam)
     if trained.task.name == "music":
         refuse_columns(columns)
@@ -209,7 +211,9 @@ def predict(
     if trained.task.name == "tag":
         predict_tags(trained, inputs, as_json)
         return
-    for prediction in trained.predict(inputs):
+    listed = trained.kind == "sound" and not given  # the answers of a folder say whose they are
+    for one, answer in zip(inputs, trained.predict(inputs), strict=True):
+        prediction = {"path": str(one), **answer} if listed else answer
         print(artefact.to_json(prediction) if as_json else _plain(prediction))
 
 

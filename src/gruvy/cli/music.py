@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from gruvy.tasks.modalities import rolls as modality
 from gruvy.training import report
 from gruvy.training.rolls import LAST, divided, figures, scored, to_judge
 
+_LONGEST = 100_000  # steps that are written
 _LIKELIEST = 8  # keys of a prediction that are shown
 _NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
@@ -30,6 +32,8 @@ def write_music(
         raise BadInput(f"--out {out or 'is missing'}: expected a name that ends in {' or '.join(midi.SUFFIXES)}")
     if tempo is not None and not midi.SLOWEST <= tempo <= midi.FASTEST:
         raise BadInput(f"--tempo {tempo:g}: expected {midi.SLOWEST:g} to {midi.FASTEST:g} beats a minute")
+    if length > _LONGEST:
+        raise BadInput(f"--length {length}: expected at most {_LONGEST:,} steps")
     trained = artefact.load(folder)
     inputs = trained.inputs
     begun = midi.read(Path(prompt), inputs.steps_per_beat) if prompt else None
@@ -58,9 +62,12 @@ def predict_music(trained: Trained, files: Sequence[str], as_json: bool) -> None
     """Print what each piece is worth to a model, and which keys come next."""
     if not files:
         raise BadInput("nothing to predict from; give a MIDI file, or --data FILE (.mat, .npz, MIDI) or a folder")
-    pieces, _ = _of(trained, files)
-    encoded = trained.inputs(pieces.rolls)
-    for name, roll, judged in zip(pieces.names, pieces.rolls, modality.judged(trained, encoded), strict=True):
+    music = read_music(files, trained.inputs.steps_per_beat)
+    for note in music.notes:
+        print(note, file=sys.stderr)
+    names = [name for part in music.parts.values() for name in part.names]
+    rolls = [roll for part in music.parts.values() for roll in part.rolls]
+    for name, roll, judged in zip(names, rolls, modality.judged(trained, trained.inputs(rolls)), strict=True):
         probabilities = trained.predict(roll)[-1]
         likely = np.argsort(-probabilities)[:_LIKELIEST]
         after = {key_name(int(key)): float(probabilities[key]) for key in likely}

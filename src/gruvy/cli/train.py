@@ -13,6 +13,7 @@ from gruvy.artefact import to_json
 from gruvy.cells.lookup import find_cell
 from gruvy.cli.options import dispatch, new_app, repeated, with_options
 from gruvy.engines import check_name
+from gruvy.errors import BadInput
 from gruvy.tasks import TASKS, Task
 from gruvy.tasks.contract import Column, Setting
 from gruvy.tasks.recipes import RECIPES
@@ -83,6 +84,9 @@ def _train(task: type[Task], given: dict[str, Any]) -> None:
         from gruvy.training.request import Request
         from gruvy.training.train import train  # Lightning takes seconds
 
+    for name in (*task.columns, *task.settings):
+        if given[name] == "" or (isinstance(given[name], list) and "" in given[name]):
+            raise BadInput(f"--{name.replace('_', '-')} is empty; give it a value, or leave it out")
     first, *more = given["data"] or [None]
     request = Request(
         task=task.name, out=Path(given["out"]), cell=cell, data=first, more_data=tuple(more),

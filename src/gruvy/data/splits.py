@@ -96,7 +96,7 @@ def split_rows(
     group_of_row = _numbered(np.asarray(groups).tolist())
     rows, count = len(group_of_row), int(group_of_row.max(initial=-1)) + 1
     if count < 3:
-        raise BadInput(f"a split needs at least 3 different texts but the rows hold {count}; add rows")
+        raise BadInput(f"a split needs at least 3 different inputs but the rows hold {count}; add rows")
     label_of_group = np.zeros(count, dtype=np.int64)
     if labels is not None:
         label_of_group = _group_labels(group_of_row, labels)
@@ -112,7 +112,7 @@ def split_rows(
     part = _deal(np.bincount(group_of_row), label_of_group, for_test, for_validation, seed)
     train, validation, test = (np.flatnonzero(part[group_of_row] == number) for number in range(3))
     if not (len(train) and len(validation) and len(test)):
-        raise BadInput("no label has 3 different texts, which a split needs; add rows")
+        raise BadInput("no label has 3 different inputs, which a split needs; add rows")
     return Split(train, validation, test, int(seed), rows - count)
 
 

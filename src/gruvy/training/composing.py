@@ -25,7 +25,7 @@ from gruvy.tasks.recipes import recipe as named_recipe
 from gruvy.training import report
 from gruvy.training.loop import Rows
 from gruvy.training.request import Outcome, Request
-from gruvy.training.rolls import LAST, divided, figures, scored
+from gruvy.training.rolls import FREQUENCIES, LAST, divided, figures, scored
 from gruvy.training.study import Fit
 
 _FEW = 10  # pieces
@@ -106,19 +106,22 @@ class MusicStudy:
         scores = scored(trained, pieces)
         found = figures(scores)
         means = {name: np.array([-one["chord"].mean() for one in judged]) for name, judged in scores.items()}
-        bootstrap = report.paired_bootstrap(means["model"], means[LAST], self.request.seed)
+        best = min((LAST, FREQUENCIES), key=lambda name: found[name]["nll"])
+        bootstrap = report.paired_bootstrap(means["model"], means[best], self.request.seed)
         steps = sum(len(roll) - 1 for roll in pieces.rolls)
         chosen = "" if part == "test" else ", which also chose the epoch that is kept"
         few = " (too few to tell models apart)" if len(pieces) < _FEW else ""
+        beside = f"beside {best}: {report.comparison(self.task.score, bootstrap, 'the pieces')}"
         printed = [
             f"{part} part: {len(pieces)} pieces, {steps:,} steps, the first of each left out{chosen}{few}",
-            report.table(found), f"beside {LAST}: {report.comparison(self.task.score, bootstrap, 'the pieces')}",
+            report.table(found),
+            *([beside] if len(pieces) > 1 else []),
             "nll: nats a step, of the whole chord, each of its keys given those below it; keys nll: the sum of the 88 "
             "keys, each predicted by itself (binary cross-entropy)",
         ]  # fmt: skip
         measured = {
-            "task": self.task.name, "n": steps, "part": part, "metrics": found["model"], "baseline": found[LAST],
-            "best_baseline": LAST, "bootstrap": bootstrap, "figures": found,
+            "task": self.task.name, "n": steps, "part": part, "metrics": found["model"], "baseline": found[best],
+            "best_baseline": best, "bootstrap": bootstrap, "figures": found,
         }  # fmt: skip
         if part == "test":
             known = figures({"model": scored(trained, self.parts["validation"])["model"]})["model"]

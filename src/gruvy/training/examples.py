@@ -63,7 +63,7 @@ class ExampleStudy:
             self.data["pretrained"] = self.pretrained.hashes
         name = "examples" if source is None else str(source.name or source.path)
         self.size = f"{Path(name).name}, {len(self.examples.rows)} rows"
-        self.introduction = _introduction(name, self.examples, self.split)
+        self.introduction = _introduction(name, self.kind, self.examples, self.split)
 
     @property
     def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
@@ -126,8 +126,9 @@ class ExampleStudy:
         return found
 
 
-def _introduction(name: str, examples: Examples, split: Split) -> str:
-    left_out = f", {examples.dropped} left out because a cell is empty" if examples.dropped else ""
+def _introduction(name: str, kind: str, examples: Examples, split: Split) -> str:
+    why = "a recording cannot be read, or a cell is empty" if kind == "sound" else "a cell is empty"
+    left_out = f", {examples.dropped} left out because {why}" if examples.dropped else ""
     groups = f"; {len(set(examples.groups))} groups, each on one side of the test part" if examples.groups else ""
     first = (
         f"{name}: {len(examples.rows)} rows{left_out}; {len(split.train)} to train on, "

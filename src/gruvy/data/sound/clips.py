@@ -22,6 +22,7 @@ from gruvy.errors import BadInput
 SUFFIXES = (".wav", ".flac", ".ogg")
 HIGHEST_RATE = 16_000  # what `common_rate` chooses at most: speech and most sounds are told apart below 8 kHz
 _POSSIBLE_RATES = (100, 384_000)
+_MOST_CHANNELS = 64
 _LOUDEST = 1e6  # samples of files that are not scaled to 1 are below it
 _FINEST = 1000  # parts of the ratio of two rates: what rounds it moves a pitch by less than a thousandth
 
@@ -55,6 +56,12 @@ def to_clip(samples: np.ndarray, own: int, rate: int, name: str) -> np.ndarray:
     samples = np.asarray(samples)
     if samples.dtype.kind not in "fiu" or samples.ndim not in (1, 2):
         raise BadInput(f"{name} is {samples.dtype} of shape {samples.shape}; expected numbers (samples, channels)")
+    if samples.ndim == 2 and samples.shape[1] > _MOST_CHANNELS:
+        raise BadInput(
+            f"{name} has {samples.shape[1]} channels of {len(samples)} samples; expected (samples, channels)"
+        )
+    if samples.dtype.kind in "iu" and samples.dtype.itemsize > 4:
+        raise BadInput(f"{name} holds {samples.dtype}, whose full scale is unknown; give int16, or floats up to 1")
     if samples.dtype.kind in "iu":  # whole numbers are those of a file, of so many bits
         samples = _full_scale(samples)
     mono = samples.astype(np.float32) if samples.ndim == 1 else samples.mean(1, dtype=np.float32)

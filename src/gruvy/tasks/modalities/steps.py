@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ COMMAND = 'gruvy predict DIR "..."'
 PYTHON = 'gruvy.load("DIR").predict("a sequence")["tags"]'
 WHAT = "sequences"
 
-_BATCH = 64
+_BATCH, _MOST_STEPS = 64, 2**17  # sequences, and steps with padding, that are tagged at once
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,19 @@ def answers(trained: Any, encoded: StepIds) -> list[Answer]:
         trained: a `gruvy.artefact.Trained`.
     """
     model, found = trained.model.eval(), dict[int, Answer]()
-    for rows in LengthBuckets(encoded.lengths, _BATCH):
+    for rows in _batches(encoded.lengths):
         probabilities, tags = (said.numpy() for said in model.say(trained.inputs.collate(encoded, rows)))
         for place, i in enumerate(rows):
             steps = len(encoded[i])
             found[i] = Answer(tags[place, :steps].copy(), probabilities[place, :steps].copy())
     return [found[i] for i in range(len(encoded))]
+
+
+def _batches(lengths: np.ndarray) -> Iterator[np.ndarray]:
+    """Row numbers in order of length, fewer where one is long."""
+    for rows in LengthBuckets(lengths, _BATCH):
+        count = max(1, _MOST_STEPS // max(1, int(lengths[rows].max())))
+        yield from (rows[start : start + count] for start in range(0, len(rows), count))
 
 
 def predict(trained: Any, raw: Any) -> Any:
