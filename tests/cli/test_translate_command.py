@@ -239,7 +239,7 @@ def test_each_command_says_which_model_it_is_for(model, tmp_path):
         (("generate", model, "--prompt", "a"), "does not write; give one of gruvy train language"),
         (("forecast", model), "holds a translate model; ask it with gruvy predict"),
         (("stream", model), "holds a translate model of whole inputs; ask it with gruvy predict"),
-        (("evaluate", classifier, "--data", *files(60)), "--data names 2 files; a classify model is judged on one"),
+        (("evaluate", classifier, "--data", *files(60)), "--data names 2 files"),
         (("evaluate", writer, "--data", *files(60)), "--data names 2 files; a language model is judged on one"),
         (("train", "classify", "--pretrain", model, "--data", files(60)[0], "--out", tmp_path / "o"),
          "holds a translate model; give one that gruvy train language wrote"),

@@ -84,5 +84,5 @@ def test_what_cannot_be_mutated_is_refused():
             mutation_map(model, sequence, label)
     with pytest.raises(BadInput, match="gives numbers, no labels"):
         mutation_map(trained(NUMBERS), "ACGT", "coding")
-    with pytest.raises(BadInput, match="reads texts"):
+    with pytest.raises(BadInput, match="this model is none"):
         mutation_map(SimpleNamespace(kind="text", modality=SimpleNamespace(WHAT="texts")), "ACGT")  # type: ignore[arg-type]

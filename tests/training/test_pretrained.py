@@ -164,7 +164,7 @@ def test_another_cell_is_refused_with_the_remedy(out):
 
 
 def test_series_do_not_start_from_a_language_model(out):
-    with pytest.raises(BadInput, match="--pretrain and --series are both given"):
+    with pytest.raises(BadInput, match="--pretrain is for texts"):
         train(wish(out, language_model(), columns={"series": ("number",)}))
 
 

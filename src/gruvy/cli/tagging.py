@@ -27,6 +27,10 @@ def evaluate_tags(folder: str, data: str | None, columns: Mapping[str, str], dro
         part = own_part(trained, Path(folder))
     else:
         part = read_tagged(data, columns_for(trained, columns), drop_empty, task.unit)
+        if part.steps and not any(tag in task.tags for tags in part.tags for tag in tags):
+            raise BadInput(
+                f"{data} has no tag of the training, such as {', '.join(task.tags[:10])}; name the column with --tags"
+            )
     said, measured = judge_tags(trained, part)
     if data is None:
         before = artefact.read_json(Path(folder), "metrics.json")

@@ -73,7 +73,9 @@ def mutation_map(trained: Trained, sequence: str, label: str | None = None) -> M
         BadInput: the model reads something else, the label is none of its, or the sequence is too long.
     """
     if trained.kind != "sequence":
-        raise BadInput(f"gruvy mutate needs a model of sequences; this one reads {trained.modality.WHAT}")
+        raise BadInput(
+            "gruvy mutate needs a classifier or a regression of DNA, proteins or the like; this model is none"
+        )
     encoded = trained.inputs([sequence])
     ids = encoded[0]
     if len(ids) > trained.recipe.max_symbols:  # type: ignore[attr-defined]

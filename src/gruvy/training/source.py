@@ -110,15 +110,16 @@ def source_for(
     if kind == "sound" and data is None:
         return Source(kind, Path(named["audio"]), {k: v for k, v in named.items() if k != "audio"},
                       settings=reading, drop_empty=drop_empty)  # fmt: skip
-    if data is None and not named:
+    inputs = [m.ROLE for m in task.modalities if named.get(m.ROLE)]
+    if data is None and inputs in ([], ["text"]):
         return _default_source(task, drop_empty)
     if data is None:
-        given = " and ".join(f"--{role}" for role in named)
+        given = " and ".join(f"--{role}" for role in inputs)
         raise BadInput(f"{given} name columns, and there is no file; give --data FILE (CSV, TSV, JSONL or Parquet)")
     if kind == "sequence" and not named.get("sequence"):
         return Source(kind, Path(data), named, tuple(map(Path, more)), reading, drop_empty=drop_empty)
     if more:
-        raise BadInput(f"--data names {1 + len(more)} files; gruvy train {task.name} reads one, but for FASTA")
+        raise BadInput(f"--data names {1 + len(more)} files; one is read at a time, but for FASTA")
     if modality is not None and modality.ROLE and not named.get(modality.ROLE):
         named[modality.ROLE] = task.columns[modality.ROLE].default
     if not named.get(task.target):

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gruvy.data.labelled.columns import column_names
 from gruvy.data.sound.clips import SUFFIXES, read_clip
 from gruvy.data.tables import read_table
 from gruvy.errors import BadInput
@@ -196,6 +195,8 @@ def _listed(
 
 
 def _path_column(table: Path) -> str:
+    from gruvy.data.labelled.columns import column_names  # loads pyarrow
+
     for name in column_names(table):
         first = read_table(table, {name: "text"}, drop_empty=True).columns[name][0]
         if Path(str(first)).suffix.lower() in SUFFIXES:
