@@ -137,11 +137,12 @@ def _evaluate_examples(
 def _test_rows(trained: artefact.Trained, folder: Path) -> Examples:
     about = trained.about["data"]
     source = source_again(type(trained.task), trained.kind, about)
+    remedy = "--audio DIR" if trained.kind == "sound" else "--data FILE"
     for path in (source.path, *source.more):
         if not path.exists():
-            raise BadInput(f"the data of the training is no longer at {path}; give --data FILE")
+            raise BadInput(f"the data of the training is no longer at {path}; give {remedy}")
     if source.digest() != about["sha256"]:
-        raise BadInput(f"{source.path} has changed since the training, so its test rows are unknown; give --data FILE")
+        raise BadInput(f"{source.path} has changed since the training, so its test rows are unknown; give {remedy}")
     examples = read_examples(type(trained.task), source)
     return examples.take(
         np.flatnonzero(np.isin(examples.rows, artefact.read_json(folder, "split.json")["rows"]["test"]))

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from gruvy.data.fasta import is_fasta
+from gruvy.data.sound.clips import SUFFIXES
+from gruvy.data.sound.recordings import TABLES
 from gruvy.errors import BadInput
 from gruvy.tasks.contract import ExampleTask, Modality
 
@@ -58,9 +60,10 @@ class Source:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, or of the names and sizes of all files of a directory."""
+    """SHA-256 of a file, or of the names and sizes of the recordings and tables of a directory."""
     if path.is_dir():
-        found = sorted(f"{p.relative_to(path)} {p.stat().st_size}" for p in path.rglob("*") if p.is_file())
+        kept = [p for p in path.rglob("*") if p.suffix.lower() in (*SUFFIXES, *TABLES) and p.is_file()]
+        found = sorted(f"{p.relative_to(path)} {p.stat().st_size}" for p in kept)
         return hashlib.sha256("\n".join(found).encode()).hexdigest()
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

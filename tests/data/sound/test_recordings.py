@@ -128,3 +128,10 @@ def test_folders_and_tables_that_do_not_fit_are_refused(tmp_path):
     (tmp_path / "t.csv").unlink()
     with pytest.raises(BadInput, match="has no column of recordings"):
         read_recordings(tmp_path, label_from="manifest")
+
+
+def test_recordings_beside_the_folders_of_labels_are_refused(tmp_path):
+    for name in ("rise/1.wav", "fall/1.wav", "stray.wav"):
+        write(tmp_path / name, np.zeros(100))
+    with pytest.raises(BadInput, match=r"1 recordings are in no folder of a label, such as .*stray\.wav"):
+        read_recordings(tmp_path)

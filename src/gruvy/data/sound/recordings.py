@@ -16,7 +16,7 @@ from gruvy.data.tables import read_table
 from gruvy.errors import BadInput
 
 FOLDER, NAME, MANIFEST = LABELLED_BY = ("folder", "name", "manifest")
-_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _FIELD = re.compile(r"\{(\w+)\}")
 _ANY_RATE = 8000  # to find out whether a recording can be read
 
@@ -77,6 +77,7 @@ def read_recordings(
         elif kind == "number":
             raise BadInput(f"{audio}: where are the numbers? give --label-from manifest and the column, or --data FILE")
         else:
+            _check_folders(Path(audio), paths, label_from)
             found = _named(paths, label_from, pattern, target or "label", group)
     return _readable(found) if drop_empty else found
 
@@ -104,6 +105,13 @@ def _clips_below(directory: Path) -> list[Path]:
 
 
 # Labels from folders and names.
+
+
+def _check_folders(directory: Path, paths: Sequence[Path], label_from: str) -> None:
+    """Refuse recordings beside the folders of labels."""
+    loose = [path for path in paths if path.parent == directory]
+    if label_from == FOLDER and 0 < len(loose) < len(paths):
+        raise BadInput(f"{len(loose)} recordings are in no folder of a label, such as {loose[0]}; move or remove them")
 
 
 def _named(paths: list[Path], label_from: str, pattern: str | None, target: str, group: str | None) -> Recordings:
@@ -163,7 +171,7 @@ def _groups(paths: Sequence[Path], group: str, first: int) -> tuple[list[str], i
 
 
 def _the_table(directory: Path) -> Path:
-    found = sorted(p for p in directory.rglob("*") if p.suffix.lower() in _TABLES and not p.name.startswith("."))
+    found = sorted(p for p in directory.rglob("*") if p.suffix.lower() in TABLES and not p.name.startswith("."))
     if len(found) != 1:
         some = "no table" if not found else f"{len(found)} tables ({', '.join(p.name for p in found[:3])})"
         raise BadInput(f"{directory} holds {some}; expected one manifest: name it with --data FILE --audio COLUMN")
