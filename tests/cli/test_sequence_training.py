@@ -1,126 +1,155 @@
-"""DNA from CSV and FASTA: trained, judged, asked and mutated as a user would."""
+"""DNA and proteins from a table or FASTA files, as a user types it."""
 
-import functools
-import tempfile
-from pathlib import Path
+import json
 
+import numpy as np
 import pytest
 from tests.cli.run import gruvy, refused
-from tests.fixtures.sequence import MOTIF, NAME, sequences, small_recipe, write_fasta
 from tests.fixtures.small import write_csv
 
-FOLDER = tempfile.TemporaryDirectory(prefix="gruvy-tests-")
-WITH, WITHOUT = "GATCGTACCTAGCATATAATGCATCGGATCCATGCCATGA", "GATCGTACCTAGCAGCATCGGATCCATGCCATGACCGGAT"
+from gruvy.tasks.recipes import RECIPES, SequenceRecipe
+
+NAME = "test-small"
+SMALL = SequenceRecipe(hidden_size=8, members=1, steps=20, min_epochs=2, max_epochs=4, learning_rate=1e-2)
+MOTIF = "TATAAT"
 
 
-@functools.cache
-def table() -> Path:
-    return write_csv(Path(FOLDER.name) / "rows.csv", sequences())
+@pytest.fixture(autouse=True)
+def recipe(monkeypatch):
+    monkeypatch.setitem(RECIPES["sequence"], NAME, SMALL)
 
 
-@functools.cache
-def classifier() -> Path:
-    out = Path(FOLDER.name) / "classifier"
-    with small_recipe():
-        done = gruvy("train", "classify", "--data", table(), "--sequence", "dna", "--out", out, "--recipe", NAME)
-    assert done.code == 0, done.err
-    assert "k-mer logistic regression" in done.out
-    return out
+def genome(count, seed=0, letters="ACGT"):
+    """Sequences, every second of which has the motif, and which have."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for number in range(count):
+        one = "".join(rng.choice(list(letters), 40))
+        found.append(one[:10] + MOTIF + one[16:] if number % 2 else one)
+    return found, ["promoter" if number % 2 else "other" for number in range(count)]
 
 
-def test_a_classifier_is_trained_judged_and_asked():
-    out = classifier()
-    judged = gruvy("evaluate", out, "--json").json
-    assert judged["metrics"]["accuracy"] > judged["baseline"]["accuracy"] - 0.1
-    assert judged["metrics"]["accuracy"] > 0.8
-    one, other = (gruvy("predict", out, s, "--json").json for s in (WITH, WITHOUT))
-    assert (one["label"], other["label"]) == ("motif", "none")
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sequences")
+    sequences, labels = genome(90)
+    rows = [
+        {"sequence": s, "label": y, "strength": str(s.count("G")), "strain": f"s{i % 15}"}
+        for i, (s, y) in enumerate(zip(sequences, labels, strict=True))
+    ]
+    write_csv(folder / "dna.csv", rows)
+    for label in ("promoter", "other"):
+        chosen = [f">{label}{i}\n{s}" for i, (s, y) in enumerate(zip(sequences, labels, strict=True)) if y == label]
+        (folder / f"{label}.fasta").write_text("\n".join(chosen) + "\n")
+    (folder / "all.fa").write_text("".join(f">seq{i}\n{s}\n" for i, s in enumerate(sequences)))
+    write_csv(folder / "strengths.csv", [{"id": f"seq{i}", "target": r["strength"]} for i, r in enumerate(rows)])
+    return folder
 
 
-def test_unknown_nucleotides_are_named_once_and_nothing_is_lost():
-    done = gruvy("predict", classifier(), WITH.lower(), WITHOUT[:-2] + "!N", "ACGT!", "--json")
-    assert len(done.out.splitlines()) == 3
-    assert done.err.splitlines() == ["gruvy: no dna symbols, read as unknown: '!'"]
+def train(task, *given, out):
+    return gruvy("train", task, *given, "--recipe", NAME, "--out", out, "--json")
 
 
-def test_fasta_files_are_a_class_each_and_are_asked_as_one(tmp_path):
-    rows = sequences()
-    files = []
-    for label in ("motif", "none"):
-        records = [(f"s{i} chr{i}", row["dna"]) for i, row in enumerate(rows) if row["label"] == label]
-        files.append(write_fasta(tmp_path / f"{label}.fa", records))
-    with small_recipe():
-        done = gruvy("train", "classify", "--data", *files, "--out", tmp_path / "out", "--recipe", NAME)
-    assert done.code == 0, done.err
-    assert "labels are the files' names: motif, none" in done.err
-    asked = gruvy("predict", tmp_path / "out", "--data", files[0], "--json")
-    assert len(asked.out.splitlines()) == 60
+def test_a_column_of_a_table(place, tmp_path):
+    out = tmp_path / "model"
+    done = train("regress", "--data", place / "dna.csv", "--sequence", "sequence", "--target", "strength", out=out)
+    assert done.code == 0, done
+    assert "k-mer ridge regression" in done.json["baselines"]
+    assert gruvy("evaluate", out, "--json").json["metrics"] == pytest.approx(done.json["metrics"], abs=1e-6)
+    assert gruvy("evaluate", out, "--data", place / "dna.csv", "--json").json["n"] == 90
+    assert len(gruvy("predict", out, "--data", place / "dna.csv").out.splitlines()) == 90
+    assert gruvy("predict", out, "ACGTTTATAAT", "acgt").out.count("\n") == 2
 
 
-def test_numbers_of_a_fasta_stand_in_a_table(tmp_path):
-    rows = sequences()
-    fasta = write_fasta(tmp_path / "all.fa", [(f"s{i}", row["dna"]) for i, row in enumerate(rows)])
-    numbers = write_csv(tmp_path / "n.csv", [{"id": f"s{i}", "strength": row["number"]} for i, row in enumerate(rows)])
-    with small_recipe():
-        done = gruvy(
-            "train", "regress", "--data", fasta, "--labels", numbers, "--target", "strength", "--out",
-            tmp_path / "out", "--recipe", NAME, "--encoding", "k-mer", "--reverse-complement",
-        )  # fmt: skip
-    assert done.code == 0, done.err
-    assert "k-mer ridge regression" in done.out
+def test_a_fasta_file_a_class(place, tmp_path):
+    out = tmp_path / "model"
+    files = [place / "promoter.fasta", place / "other.fasta"]
+    done = train("classify", "--data", *files, out=out)
+    assert done.code == 0, done
+    assert "labels are the files' names: promoter, other" in done.err
+    assert gruvy("evaluate", out, "--json").json["metrics"] == pytest.approx(done.json["metrics"], abs=1e-6)
+    assert gruvy("evaluate", out, "--data", *files, "--json").json["n"] == 90
+    assert len(gruvy("predict", out, "--data", place / "all.fa").out.splitlines()) == 90
+    assert "changed since" in _after(files[0], lambda: refused("evaluate", out))
 
 
-def test_a_fasta_without_labels_is_refused(tmp_path):
-    fasta = write_fasta(tmp_path / "some.fa", [("a", WITH), ("b", WITHOUT)])
-    said = refused("train", "classify", "--data", fasta, "--out", tmp_path / "out")
-    assert "is a FASTA without labels to learn" in said
+def _after(file, do):
+    before = file.read_text()
+    try:
+        file.write_text(before + ">more\nACGT\n")
+        return do()
+    finally:
+        file.write_text(before)
 
 
-def test_a_column_of_text_is_refused(tmp_path):
-    rows = [{"dna": f"this is no sequence at all {i}", "label": "ab"[i % 2]} for i in range(40)]
-    said = refused(
-        "train", "classify", "--data", write_csv(tmp_path / "t.csv", rows), "--sequence", "dna", "--out", tmp_path / "o"
-    )
-    assert "look like text" in said
+def test_a_fasta_file_and_a_table_of_numbers(place, tmp_path):
+    out = tmp_path / "model"
+    given = ("--data", place / "all.fa", "--labels", place / "strengths.csv")
+    done = train("regress", *given, "--fold", "2/5", out=out)
+    assert done.code == 0, done
+    assert done.json["n"] == 18
+    assert gruvy("evaluate", out, "--json").json["metrics"] == pytest.approx(done.json["metrics"], abs=1e-6)
 
 
-def test_mutations_of_the_motif_change_most(tmp_path):
-    out = tmp_path / "map.png"
-    done = gruvy("mutate", classifier(), WITH, "--top", 5, "--out", out)
-    assert done.code == 0, done.err
-    first, _, header, *lines = done.out.splitlines()
-    assert first.startswith("log-odds of 'motif': ")
-    assert header.split() == ["position", "from", "to", "change"]
-    start = WITH.index(MOTIF) + 1
-    assert len(lines) == 5
-    assert all(start <= int(line.split()[0]) < start + len(MOTIF) for line in lines)
-    assert out.read_bytes().startswith(b"\x89PNG")
+def test_labels_of_other_files_are_named_anew(place, tmp_path):
+    out, labels = tmp_path / "model", tmp_path / "labels.csv"
+    labels.write_text((place / "strengths.csv").read_text())
+    assert train("regress", "--data", place / "all.fa", "--labels", labels, out=out).code == 0
+    (tmp_path / "new.fa").write_text(">n1\nACGTTATAAT\n>n2\nGGCATTTACG\n")
+    write_csv(tmp_path / "new.csv", [{"id": "n1", "target": "2"}, {"id": "n2", "target": "3"}])
+    new = ("evaluate", out, "--data", tmp_path / "new.fa")
+    assert gruvy(*new, "--labels", tmp_path / "new.csv", "--json").json["n"] == 2
+    assert "without numbers" in refused(*new)
+    assert len(gruvy("predict", out, "--data", place / "dna.csv", "--sequence", "sequence").out.splitlines()) == 90
+    assert "give it as --data FILE" in refused("predict", out, stdin=b">x\nACGT\n")
+    assert "is a table" in refused("mutate", out, "--data", place / "dna.csv")
+    labels.unlink()
+    assert "no such file" in refused("evaluate", out)
 
 
-def test_all_effects_come_as_json_and_the_map_lies_with_the_model(tmp_path):
-    fasta = write_fasta(tmp_path / "one.fa", [("one", WITH)])
-    found = gruvy("mutate", classifier(), "--data", fasta, "--label", "none", "--json").json
-    assert found["sequence"] == WITH
-    assert (len(found["effects"]), len(found["effects"][0])) == (len(WITH), 4)
-    assert found["what"] == "log-odds of 'none'"
-    assert (classifier() / "mutation.png").is_file()
+def test_numbers_in_the_headers(tmp_path):
+    sequences, _ = genome(60)
+    records = [f">s{i} kind=none strength={s.count('G')}\n{s}\n" for i, s in enumerate(sequences)]
+    (tmp_path / "all.fa").write_text("".join(records))
+    done = train("regress", "--data", tmp_path / "all.fa", "--target", "strength", out=tmp_path / "model")
+    assert done.code == 0, done
+    assert "what follows strength= in the headers" in done.err
+
+
+def test_groups_are_on_one_side_of_the_test_part(place, tmp_path):
+    out = tmp_path / "model"
+    done = train("classify", "--data", place / "dna.csv", "--sequence", "sequence", "--group", "strain", out=out)
+    assert done.code == 0, done
+    rows = json.loads((out / "split.json").read_text())["rows"]
+    strains = {part: {(row - 1) % 15 for row in rows[part]} for part in rows}
+    assert not strains["test"] & (strains["train"] | strains["validation"])
+    assert "15 groups" in done.err
+
+
+def test_both_strands_say_the_same(place, tmp_path):
+    out = tmp_path / "model"
+    done = train("classify", "--data", place / "dna.csv", "--sequence", "sequence", "--reverse-complement", out=out)
+    assert done.code == 0, done
+    one, other = "ACCGTTATAATGG", "CCATTATAACGGT"
+    said = [json.loads(line)["probability"] for line in gruvy("predict", out, one, other, "--json").out.splitlines()]
+    assert said[0] == pytest.approx(said[1], abs=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("given", "said"),
     [
-        ([], "reads one sequence"),
-        (["ACGT", "--top", "0"], "--top is 0"),
-        (["ACGT", "--label", "exon"], "the model knows 'motif', 'none'"),
-        (["ACGT", "--out", "/nowhere/map.png"], "cannot be written"),
-        (["ACGT", "--data", "x.fa"], "reads one sequence"),
-        (["--data", "gone.fa"], "no such file"),
+        (["--data", "all.fa"], "without labels"),
+        (["--data", "all.fa", "other.fasta", "--labels", "strengths.csv"], "no row for"),
+        (["--data", "dna.csv", "dna.csv", "--sequence", "sequence"], "one is read at a time, but for FASTA"),
+        (["--data", "dna.csv", "--encoding", "one-hot"], "--encoding is for sequences; give --sequence too"),
+        (["--data", "dna.csv", "--sequence", "sequence", "--pretrain", "x"], "--pretrain is for texts"),
+        (["--data", "dna.csv", "--sequence", "sequence", "--group", "strain", "--fold", "1/16"], "there are 15 groups"),
+        (["--data", "dna.csv", "--sequence", "label"], "sequence"),
+        (["--data", "dna.csv", "--sequence", "sequence", "--encoding", "two-hot"], "expected one of"),
     ],
 )
-def test_mistakes_are_said_in_a_sentence(arguments, said):
-    assert said in refused("mutate", classifier(), *arguments)
-
-
-def test_several_sequences_are_refused(tmp_path):
-    fasta = write_fasta(tmp_path / "two.fa", [("a", WITH), ("b", WITHOUT)])
-    assert "holds 2 sequences" in refused("mutate", classifier(), "--data", fasta)
+def test_what_cannot_be_used_is_refused_in_a_sentence(place, given, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(place)
+    sentence = refused("train", "classify", *given, "--recipe", NAME, "--out", tmp_path / "model")
+    assert said in sentence
+    assert not (tmp_path / "model").exists()

@@ -24,7 +24,7 @@ class Source:
 
     Attributes:
         kind: of the inputs, a key of `MODALITIES`.
-        path: the file, or the directory of recordings; None where `columns` alone say it.
+        path: the file, or the directory of recordings.
         columns: column names by role.
         more: the files beside it.
         settings: the task's own, as far as they say how to read.

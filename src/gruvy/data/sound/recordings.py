@@ -195,7 +195,7 @@ def _listed(
             raise BadInput(f"recordings, what is to be learned and groups are all in columns of their own, not {audio}")
     read = read_table(table, columns, drop_empty=drop_empty)
     cells: Any = read.columns
-    paths = _found(table, cells[audio], directory)
+    paths = found_files(table, cells[audio], directory)
     return Recordings(
         paths, cells[target] if kind is not None and target else None, cells[group] if kind and group else None,
         read.rows, read.dropped, notes,
@@ -212,8 +212,12 @@ def _path_column(table: Path) -> str:
     raise BadInput(f"{table} has no column of recordings; name it with --data {table} --audio COLUMN")
 
 
-def _found(table: Path, cells: Sequence[str], directory: Path | None) -> list[Path]:
-    """The files, relative to the table or, in a directory of recordings, wherever their names are."""
+def found_files(table: Path, cells: Sequence[str], directory: Path | None = None) -> list[Path]:
+    """The files that a table lists, relative to it or, in a directory of recordings, wherever their names are.
+
+    Raises:
+        BadInput: one is not there.
+    """
     paths = [table.parent / cell for cell in cells]
     missing = [place for place, path in enumerate(paths) if not path.is_file()]
     if missing and directory is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gruvy.data.sound.recordings import found_files
 from gruvy.data.tables import read_table
 from gruvy.errors import BadInput
 
@@ -57,7 +58,7 @@ def read_transcripts(
     kinds: dict[str, Any] = dict.fromkeys(names, "text")
     table = read_table(file, kinds, drop_empty=drop_empty)
     cells: Any = table.columns
-    paths = _found(file, cells[audio])
+    paths = found_files(Path(file), cells[audio])
     texts = [plain(text) for text in cells[transcript]]
     return Transcripts(paths, texts, list(cells[group]) if group else None, table.rows, table.dropped)
 
@@ -69,19 +70,7 @@ def read_paths(file: str | os.PathLike[str], audio: str, drop_empty: bool = Fals
         BadInput: see `read_transcripts`.
     """
     cells: Any = read_table(file, {audio: "text"}, drop_empty=drop_empty).columns
-    return _found(file, cells[audio])
-
-
-def _found(file: str | os.PathLike[str], cells: Sequence[str]) -> list[Path]:
-    paths = [Path(file).parent / cell for cell in cells]
-    missing = [path for path in paths if not path.is_file()]
-    if missing:
-        several = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise BadInput(
-            f"{file} lists {missing[0]}{several}, where there is no file; paths are relative to the manifest: correct "
-            "them, or leave those rows out"
-        )
-    return paths
+    return found_files(Path(file), cells[audio])
 
 
 def plain(text: str) -> str:
