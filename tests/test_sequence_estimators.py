@@ -76,3 +76,47 @@ def test_a_classifier_of_several_inputs():
 def test_what_cannot_be_used_is_refused_in_a_sentence(inputs, X, said):
     with pytest.raises(BadInput, match=said):
         gruvy.SequenceClassifier(inputs=inputs).fit(X, ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("y", "said"),
+    [
+        (["a"] * 60, "every input has the label 'a'; give inputs with at least two labels"),
+        ([None] * 60, "label 1 is None; give each input a label"), (["a", None] * 30, "label 2 is None"),
+        ([1.0, np.nan] * 30, "label 2 is nan"), ("low", "targets were given as 'low'; give a list"),
+        (None, "targets were given as None"), (np.zeros((60, 2)), r"targets were given as an array \(60, 2\)"),
+        ([{}] * 60, "give texts, or numbers"), ([["a"], ["a", "b"]] * 30, "give texts, or numbers"),
+        (["a"] * 59 + ["b"], "label 'b' has one row only"),
+    ],
+)  # fmt: skip
+def test_labels_that_cannot_be_learned_are_refused_as_they_were_given(y, said):
+    with pytest.raises(BadInput, match=said) as error:
+        gruvy.SequenceClassifier(inputs="sequence", recipe=NAME).fit(promoters(60)[0], y)
+    assert "column" not in str(error.value)
+
+
+@pytest.mark.parametrize("inputs", ["series", "text", "audio"])
+@pytest.mark.parametrize(
+    ("y", "said"),
+    [
+        ([np.nan] * 60, "target 1 is nan; give each input a number, or leave it out"),
+        ([1.0] * 30 + [np.nan] * 30, "target 31 is nan; give each input a number, or leave it out"),
+        ([1.0, np.inf] * 30, "target 2 is inf"), (["a"] * 60, "give a number for each input"), ("low", "give a list"),
+        (None, "targets were given as None"), ([None] * 60, "target 1 is nan|give a number"),
+    ],
+)  # fmt: skip
+def test_numbers_that_cannot_be_learned_are_refused(inputs, y, said):
+    with pytest.raises(BadInput, match=said):
+        gruvy.SequenceRegressor(inputs=inputs, recipe=NAME).fit([np.arange(9)] * 60, y)
+
+
+def test_the_model_within_knows_the_labels():
+    sequences, labels = promoters()
+    model = gruvy.SequenceClassifier(inputs="sequence", recipe=NAME, max_minutes=1e-6).fit(sequences, labels)
+    assert model.trained_.task.labels == ("False", "True")
+    model.fit(sequences, np.where(labels, 10, 9))
+    assert model.classes_.tolist() == [9, 10]
+    said = model.trained_.predict(sequences[:5])
+    assert [[one["probabilities"][name] for name in ("9", "10")] for one in said] == model.predict_proba(
+        sequences[:5]
+    ).tolist()

@@ -7,16 +7,20 @@ __version__ = "0.1.0"
 
 # Imported when first used, so that the language and the command line start without torch.
 _LAZY = {
-    "Forecaster": "gruvy.estimators", "GRU": "gruvy.layers", "Recurrent": "gruvy.layers",
-    "SequenceClassifier": "gruvy.estimators", "SequenceRegressor": "gruvy.estimators",
-    "TextGenerator": "gruvy.estimators", "Translator": "gruvy.estimators", "load": "gruvy.artefact",
+    "Forecaster": "gruvy.estimators", "GRU": "gruvy.layers", "MusicGenerator": "gruvy.estimators",
+    "Recurrent": "gruvy.layers", "SequenceClassifier": "gruvy.estimators", "SequenceRegressor": "gruvy.estimators",
+    "SpeechRecognizer": "gruvy.estimators", "Tagger": "gruvy.estimators", "TextGenerator": "gruvy.estimators",
+    "Translator": "gruvy.estimators", "load": "gruvy.artefact",
 }  # fmt: skip
 __all__ = [
     "GRU",
     "Forecaster",
+    "MusicGenerator",
     "Recurrent",
     "SequenceClassifier",
     "SequenceRegressor",
+    "SpeechRecognizer",
+    "Tagger",
     "TextGenerator",
     "Translator",
     "load",

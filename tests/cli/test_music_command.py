@@ -6,7 +6,7 @@ import mido
 import numpy as np
 import pytest
 from tests.cli.run import gruvy, refused
-from tests.fixtures import prose
+from tests.fixtures import prose, tagged
 from tests.fixtures.music import (
     FILES,
     METRICS,
@@ -72,8 +72,11 @@ def test_a_folder_of_midi_files(out, tmp_path):
     with small_recipe(**QUICK):
         done = gruvy(*train([folder], out, "--steps-per-beat", 2, "--json"))
     assert done.code == 0, done.err
-    assert "1 MIDI files are left out; the first:" in done.err
+    assert "MIDI files left out: 1; the first:" in done.err
     assert set(done.json["metrics"]) == METRICS
+    judged = gruvy("evaluate", out, "--data", folder, "--json")
+    assert judged.json["n"] == sum(len(roll) - 1 for roll in rolls(8))
+    assert "MIDI files left out: 1; the first:" in judged.err
     model = library.load(out)
     assert (model.inputs.steps_per_beat, model.inputs.tempo) == (2, 100)
     assert gruvy("evaluate", out, "--json").json["metrics"] == done.json["metrics"]
@@ -158,6 +161,9 @@ def test_prediction_of_a_song(folder, song):
     assert len(done["next"]) == 8
     assert all(0 < value < 1 for value in done["next"].values())
     assert "give a MIDI file" in refused("predict", folder)
+    assert "an empty path came" in refused("predict", folder, "")
+    for command in ("predict", "evaluate"):
+        assert "--text names a column, and music has none" in refused(command, folder, "--data", song, "--text", "x")
 
 
 # Writing
@@ -202,6 +208,12 @@ def test_a_language_model_writes_no_midi():
     with prose.small_recipe(tokens=1):
         folder, _ = prose.trained("word")
     assert "--out is for music" in refused("generate", folder, "--out", "a.mid")
+
+
+def test_a_model_that_tags_writes_nothing():
+    with tagged.small_recipe(**tagged.QUICK):
+        folder, _ = tagged.trained("words")
+    assert "holds a model that does not write" in refused("generate", folder, "--out", "a.mid")
 
 
 def test_a_damaged_model(folder, tmp_path):

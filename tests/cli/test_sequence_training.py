@@ -76,7 +76,7 @@ def test_a_fasta_file_a_class(place, tmp_path):
 def _after(file, do):
     before = file.read_text()
     try:
-        file.write_text(before + ">more\nACGT\n")
+        file.write_text(before + "\n")
         return do()
     finally:
         file.write_text(before)
@@ -103,8 +103,12 @@ def test_labels_of_other_files_are_named_anew(place, tmp_path):
     assert len(gruvy("predict", out, "--data", place / "dna.csv", "--sequence", "sequence").out.splitlines()) == 90
     assert "give it as --data FILE" in refused("predict", out, stdin=b">x\nACGT\n")
     assert "is a table" in refused("mutate", out, "--data", place / "dna.csv")
+    assert "--labels is the table of a FASTA" in refused(
+        "evaluate", out, "--data", place / "dna.csv", "--sequence", "sequence", "--labels", labels
+    )
+    assert "changed since" in _after(labels, lambda: refused("evaluate", out))
     labels.unlink()
-    assert "no such file" in refused("evaluate", out)
+    assert "is no longer at" in refused("evaluate", out)
 
 
 def test_numbers_in_the_headers(tmp_path):
@@ -141,6 +145,7 @@ def test_both_strands_say_the_same(place, tmp_path):
         (["--data", "all.fa"], "without labels"),
         (["--data", "all.fa", "other.fasta", "--labels", "strengths.csv"], "no row for"),
         (["--data", "dna.csv", "dna.csv", "--sequence", "sequence"], "one is read at a time, but for FASTA"),
+        (["--data", "dna.csv", "--sequence", "sequence", "--labels", "strengths.csv"], "is the table of a FASTA"),
         (["--data", "dna.csv", "--encoding", "one-hot"], "--encoding is for sequences; give --sequence too"),
         (["--data", "dna.csv", "--sequence", "sequence", "--pretrain", "x"], "--pretrain is for texts"),
         (["--data", "dna.csv", "--sequence", "sequence", "--group", "strain", "--fold", "1/16"], "there are 15 groups"),

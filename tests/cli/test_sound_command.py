@@ -1,9 +1,11 @@
 """`gruvy train classify|regress --audio`, and what the models say, as a user types it."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+import soundfile
 from tests.cli.run import gruvy, refused
 from tests.fixtures.small import write_csv
 from tests.fixtures.sound import GLIDES, NAME, RATE, glide, names_folder, write
@@ -98,6 +100,38 @@ def test_folders_mfcc_and_another_rate_and_cell(place):
     assert gruvy("evaluate", place / "folders_model", "--json").code == 0
 
 
+def test_evaluate_knows_the_recordings_of_the_training(place, tmp_path):
+    shutil.copytree(place / "folders", tmp_path / "folders")
+    shutil.copy(place / "manifest.csv", tmp_path)
+    listed = ("--data", tmp_path / "manifest.csv", "--audio", "path", "--target", "hertz")
+    assert train(tmp_path, "regress", *listed, out="listed").code == 0
+    assert train(tmp_path, "classify", "--audio", tmp_path / "folders", out="held").code == 0
+    (tmp_path / "folders" / ".DS_Store").write_text("what a Mac leaves behind")
+    (tmp_path / "folders" / "rise" / "._0.wav").write_text("that, too")
+    assert [gruvy("evaluate", tmp_path / out).code for out in ("listed", "held")] == [0, 0]
+    clip = tmp_path / "folders" / "rise" / "0.wav"
+    write(clip, np.zeros_like(soundfile.read(clip)[0]))  # as long as before
+    said = refused("evaluate", tmp_path / "listed")
+    assert "manifest.csv, or a file read with it, has changed since the training" in said
+    assert said.endswith("give --data FILE")
+    assert refused("evaluate", tmp_path / "held").endswith("so its test rows are unknown; give --audio DIR")
+    clip.unlink()
+    assert "has changed since the training" in refused("evaluate", tmp_path / "listed")
+
+
+def test_what_is_left_out_is_said(model, place, tmp_path):
+    shutil.copytree(place / "clips", tmp_path / "clips")
+    (tmp_path / "clips" / "rise_ann_x.wav").write_text("no sound")
+    done = train(tmp_path, "classify", "--audio", tmp_path / "clips", "--drop-empty", out="out")
+    assert done.code == 0, done
+    said = "recordings left out that cannot be read: 1, such as"
+    assert said in done.err
+    for command in ("predict", "evaluate"):
+        done = gruvy(command, model[0], "--audio", tmp_path / "clips", "--drop-empty")
+        assert done.err.startswith(said)
+    assert len(gruvy("predict", model[0], "--audio", tmp_path / "clips", "--drop-empty").out.splitlines()) == 54
+
+
 def test_numbers_from_a_manifest(place):
     done = train(place, "regress", "--data", place / "manifest.csv", "--audio", "path", "--target", "hertz",
                  "--group", "take", out="numbers")  # fmt: skip
@@ -141,7 +175,13 @@ def test_mistakes_are_one_sentence(model, place, tmp_path):
     assert "no such file" in refused("predict", folder, tmp_path / "gone.wav")
     assert f"the model hears {RATE}" in refused("stream", folder, "--rate", 16_000, stdin=b"")
     assert "which says its own" in refused("stream", folder, "--rate", 16_000, "--audio", place / "clips")
+    assert "ffmpeg -f s16le -ar 16000" in refused("stream", folder, "--rate", 16_000, stdin=b"")
     assert "nothing to hear" in refused("stream", folder)
+    assert "standard input is empty; give raw" in refused("stream", folder, stdin=b"")
+    assert "nothing of a sound is kept" in refused("stream", folder, "--state", "s", "--audio", place / "clips")
+    assert "an empty path came" in refused("predict", folder, "")
+    write(tmp_path / "new" / "sink_ann_0.wav", np.ones(9))
+    assert "sink_ann_0.wav has the label 'sink', which" in refused("evaluate", folder, "--audio", tmp_path / "new")
     assert not (tmp_path / "out").exists()
     with pytest.raises(BadInput, match="the rate is 0"):
         library.load(folder).predict((np.zeros(9), 0))

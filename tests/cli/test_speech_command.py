@@ -212,7 +212,7 @@ def at_fault(tmp_path_factory):
         return write_csv(folder / f"{name}.csv", records)
 
     return {
-        "a missing recording": ((table("m", [*good, {**good[0], "path": "x.wav"}]),), r"lists .*x\.wav, where"),
+        "a missing recording": ((table("m", [*good, {**good[0], "path": "x.wav"}]),), r"lists .*x\.wav', where"),
         "an empty transcript": ((table("e", [*good, {**good[0], "text": ""}]),), "column 'text' is empty in row 13"),
         "a broken recording": ((table("b", [*good, {**good[0], "path": "torn.wav"}]),), r"torn\.wav"),
         "a recording of nothing": ((table("n", [*good, {**good[0], "path": "nothing.wav"}]),), r"nothing\.wav"),
@@ -280,9 +280,33 @@ def test_the_other_commands_say_what_is_wrong(model, past, clip, tmp_path):
     assert snapshot(model) == before
 
 
+def test_recordings_that_cannot_be_read_are_left_out_on_request(model, out, tmp_path):
+    records = rows(tmp_path / "clips", 20)
+    (tmp_path / "clips/torn.wav").write_text("no sound")
+    torn = {**records[0], "path": "clips/torn.wav"}
+    data = write_csv(tmp_path / "clips.csv", [*records[:5], torn, *records[5:], {**torn, "path": "gone.wav"}])
+    said = "recordings left out that cannot be read: 2, such as"
+    done = gruvy(*command(out, "--drop-empty", data=data))
+    assert done.code == 0, done
+    assert said in done.err
+    assert "torn.wav" in refused("predict", model, "--data", write_csv(tmp_path / "one.csv", [*records, torn]))
+    heard = gruvy("predict", model, "--data", data, "--drop-empty")
+    assert heard.err.startswith(said)
+    assert len(heard.out.splitlines()) == 20
+    judged = gruvy("evaluate", model, "--data", data, "--drop-empty", "--json")
+    assert judged.err.startswith(said)
+    assert judged.json["n"] == 20
+
+
 def test_a_test_part_that_is_gone_is_told(out, tmp_path):
     data = manifest(tmp_path, 30)
     assert gruvy(*command(out, "--quiet", data=data)).code == 0
+    clip = tmp_path / "clips/7.wav"
+    sound = clip.read_bytes()
+    soundfile.write(clip, np.zeros_like(soundfile.read(clip)[0]), RATE)  # as long as before
+    assert "or a recording in it, has changed since the training" in refused("evaluate", out)
+    clip.write_bytes(sound)
+    assert gruvy("evaluate", out).code == 0
     data.write_text(data.read_text() + "\n")
     assert "has changed since the training" in refused("evaluate", out)
     data.unlink()

@@ -1,7 +1,9 @@
 """`gruvy train tag`, and what its models answer to evaluate and predict."""
 
+import json
 import shutil
 
+import numpy as np
 import pytest
 from tests.cli.run import gruvy, refused
 from tests.fixtures.small import python, write_csv
@@ -42,6 +44,29 @@ def test_a_conll_file_with_a_random_field(out):
     assert done.json["metrics"].keys() == {"accuracy", "macro_f1", "entity_f1", "entity_precision", "entity_recall"}
 
 
+def test_the_verdict_is_beside_the_better_baseline(out, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "made": "".join(rng.choice(list("abcdefghij"), 30)),
+            "state": "".join(rng.choice(list("UD"), 30, p=[0.8, 0.2])),
+        }
+        for _ in range(20)
+    ]  # there is nothing to learn
+    done = gruvy(*train("--data", write_csv(tmp_path / "a.csv", rows), *TABLE, "--out", out, "--json"))
+    found = done.json
+    assert found["best_baseline"] == "most frequent tag"
+    assert found["baseline"] == found["baselines"]["most frequent tag"]
+    assert found["baseline"]["accuracy"] > found["baselines"]["windowed logistic regression"]["accuracy"]
+
+
+def test_one_test_sequence_is_no_verdict(out, tmp_path):
+    done = gruvy(*train("--data", write_csv(tmp_path / "a.csv", switched(3, longest=9)), *TABLE, "--out", out))
+    assert done.code == 0, done.err
+    assert "test part: 1 sequences (too few to tell models apart)" in done.out
+    assert "interval" not in done.out
+
+
 def test_evaluate_on_its_own_part_and_on_files(tmp_path):
     model, outcome = trained("symbols")
     own = gruvy("evaluate", model, "--json").json
@@ -55,6 +80,39 @@ def test_evaluate_on_its_own_part_and_on_files(tmp_path):
     assert "there is no column 'made'" in refused("evaluate", model, "--data", other)
     named = gruvy("evaluate", model, "--data", other, "--sequence", "s", "--tags", "t", "--json").json
     assert named["steps"] == sum(len(one["made"]) for one in made)
+
+
+def test_a_file_without_the_mask_of_the_training_is_judged_whole(tmp_path):
+    made = switched(10, 9)
+    data = write_csv(tmp_path / "a.csv", [{"made": one["made"], "state": one["state"]} for one in made])
+    done = gruvy("evaluate", trained("symbols")[0], "--data", data, "--json")
+    assert done.json["steps"] == sum(len(one["made"]) for one in made)
+    assert "has no column 'counts', the mask of the training; every step counts" in done.err
+    assert "there is no column 'x'" in refused("evaluate", trained("symbols")[0], "--data", data, "--mask", "x")
+    assert "no such file" in refused("evaluate", trained("symbols")[0], "--data", tmp_path / "gone.csv")
+
+
+def test_lists_of_words_from_training_to_answers(out, tmp_path):
+    made = sentences(40)
+    rows = [{"tokens": [word for word, _ in one], "tags": [tag for _, tag in one]} for one in made]
+    data = tmp_path / "a.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)))
+    named = ("--sequence", "tokens", "--tags", "tags")
+    done = gruvy(*train("--data", data, *named, "--out", out))
+    assert done.code == 0, done.err
+    assert "sequences of words" in done.err
+    words = trained("words")[0]
+    file = tmp_path / "a.conll"
+    file.write_text(conll(made))
+    figures = [
+        gruvy("evaluate", model, "--data", *given, "--json").json["metrics"]
+        for model in (out, words)
+        for given in ((data, *named), (file,))
+    ]
+    assert figures[0] == figures[1]
+    assert figures[2] == figures[3]
+    answers = gruvy("predict", words, "--data", data, *named[:2]).out.split("\n\n")
+    assert [line.split("\t")[0] for line in answers[0].splitlines()] == rows[0]["tokens"]
 
 
 def test_evaluate_says_what_training_never_had(tmp_path):
@@ -96,7 +154,7 @@ def test_unknown_symbols_are_one_warning():
     [
         (("predict", "symbols", "ab", ""), "sequence 2 of 2 is empty"),
         (("predict", "symbols", "--data", "names"), "is no table, and the model reads sequences of symbols"),
-        (("evaluate", "symbols", "--data", "names"), "--mask names a column of a table"),
+        (("evaluate", "symbols", "--data", "names"), "holds words, and the model reads sequences of symbols"),
         (("evaluate", "symbols", "--tags", "x"), "--tags names a column, and there is no file"),
         (("evaluate", "words", "--data", "table"), "which column of"),
         (("predict", "symbols", "--data", "table", "--label", "x"), "--label has no place here; a tag model reads"),

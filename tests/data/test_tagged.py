@@ -1,12 +1,14 @@
 """Tables of sequences with a tag a step: how cells are read, and what is refused."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.fixtures.small import write_csv
 
-from gruvy.data.tagged import read_tagged, split_steps
+from gruvy.data.tagged import read_sequences, read_tagged, split_steps
 from gruvy.errors import BadInput
 
 COLUMNS = {"sequence": "s", "tags": "t", "mask": None, "group": None}
@@ -79,11 +81,49 @@ def test_rows_groups_and_empty_cells(tmp_path):
         ({"s": "MKV", "t": "HHCC", "m": "111"}, "row 2 has a sequence of 3 steps and 4 in the tags"),
         ({"s": "MKV", "t": "HHC", "m": "11"}, "row 2 has a sequence of 3 steps and 2 in the mask"),
         ({"s": "MKV", "t": "HHC", "m": "1x1"}, "row 2 has 'x' in its mask; expected 1"),
+        ({"s": "MKV", "t": "H C", "m": "111"}, r"expected one a step, and white space is none \(write -\)"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_row(tmp_path, record, said):
     with pytest.raises(BadInput, match=said):
         read(tmp_path, [{"s": "MKV", "t": "CCH", "m": "101"}, record], mask="m")
+
+
+def test_other_rows_that_do_not_fit_are_named_beside_the_first(tmp_path):
+    good, bad = {"s": "MKV", "t": "CCH"}, {"s": "MKV", "t": "CC"}
+    with pytest.raises(BadInput, match=r"row 2 has .* \(and so in rows 3, 5\)"):
+        read(tmp_path, [good, bad, bad, good, bad])
+
+
+@pytest.mark.parametrize(
+    ("record", "unit", "steps", "wanted"),
+    [
+        ({"s": ["Egbert", "sings", "."], "t": ["B-PER", "O", "O"]}, "words", ["Egbert", "sings", "."], "B-PER O O"),
+        ({"s": ["10 000", "."], "t": [3, 0]}, "words", ["10 000", "."], "3 0"),
+        ({"s": ["M", "K"], "t": ["H", "C"]}, "symbols", ["M", "K"], "H C"),
+        ({"s": "MK", "t": ["H", "C"]}, "symbols", ["M", "K"], "H C"),
+        ({"s": ["Go", "on"], "t": "VERB ADV"}, "words", ["Go", "on"], "VERB ADV"),
+    ],
+)
+def test_lists_of_steps_are_read_as_they_stand(tmp_path, record, unit, steps, wanted):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({**record, "m": [1, 0, 1][: len(steps)]}))
+    found = read_tagged(path, {**COLUMNS, "mask": "m"})
+    assert (found.unit, found.sequences, found.tags) == (unit, [steps], [wanted.split()])
+    assert found.counted[0].tolist() == [True, False, True][: len(steps)]
+    assert read_sequences(path, "s") == [record["s"]]
+
+
+def test_lists_that_do_not_fit_are_refused(tmp_path):
+    path = tmp_path / "a.jsonl"
+    for record, unit, said in (
+        ({"s": ["a", "b"], "t": ["X", " "]}, None, "row 1 has a tag of white space, which is none; write - for it"),
+        ({"s": ["a", "b"], "t": ["X"]}, None, "row 1 has a sequence of 2 steps and 1 in the tags"),
+        ({"s": ["ab", "c"], "t": ["X", "Y"]}, "symbols", "holds words, and the model reads sequences of symbols"),
+    ):
+        path.write_text(json.dumps(record))
+        with pytest.raises(BadInput, match=said):
+            read_tagged(path, COLUMNS, unit=unit)
 
 
 def test_columns_must_be_named_for_a_table_and_are_numbers_of_a_conll_file(tmp_path):

@@ -22,7 +22,7 @@ CELLS = [name for name, one in CATALOGUE.items() if len(one.inputs) == 1]
 def model(one=CATALOGUE["gru"], **changes):
     options = {
         "embedding_size": 7, "hidden_size": 6, "num_layers": 2, "chord_size": 5, "transposition": 0,
-        "input_dropout": 0.0, "layer_dropout": 0.0, "output_dropout": 0.0, "engine": "auto", **changes
+        "recall_size": 4, "input_dropout": 0.0, "layer_dropout": 0.0, "output_dropout": 0.0, "engine": "auto", **changes
     }  # fmt: skip
     torch.manual_seed(0)
     return music_model(KEYS, one, **options).eval()
@@ -136,14 +136,15 @@ def test_every_key_it_may_move_to_is_drawn():
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("recall_size", [4, 0])
 @pytest.mark.parametrize("one", [*(CATALOGUE[name] for name in CELLS), my_gru], ids=lambda one: one.name)
-def test_step_by_step_is_as_at_once(one):
-    network = model(one).network
+def test_step_by_step_is_as_at_once(one, recall_size):
+    network = model(one, recall_size=recall_size).network
     given = batch(7, 7)
     at_once = network.read(given["rolls"], given["lengths"])
-    states, found = None, []
+    played, found = None, []
     for place, step in enumerate(torch.cat([torch.zeros(2, 1, KEYS), given["rolls"]], 1).unbind(1)):
-        known, states = network.step(step, place, states)
+        known, played = network.step(step, place, played)
         found.append(known)
     assert torch.stack(found, 1) == pytest.approx(at_once, abs=1e-5)
 

@@ -150,6 +150,18 @@ def test_a_warp_is_what_a_higher_voice_sounds_like():
     assert (warped - higher).abs().mean() < 0.3 * (lower - higher).abs().mean()
 
 
+def test_a_bend_moves_some_frequencies_up_and_others_down():
+    plain = mel_filters(RATE, 256, 40).argmax(0)
+    bent = mel_filters(RATE, 256, 40, bend=torch.tensor([[0.1, 0.0, 0.0, -0.1], [0.0, 0.0, 0.0, 0.0]]))
+    torch.testing.assert_close(bent[1], mel_filters(RATE, 256, 40))
+    peaks = bent[0].argmax(0)
+    assert (peaks[8:18] <= plain[8:18]).all()
+    assert (peaks[12:18] < plain[12:18]).any()
+    assert (peaks[-6:-1] > plain[-6:-1]).all()
+    frames, _ = LogMel(RATE)(*batch(CLIPS), bend=torch.zeros(len(CLIPS), 4))
+    torch.testing.assert_close(frames, LogMel(RATE)(*batch(CLIPS))[0])
+
+
 def test_masks_hide_whole_bands_and_frames_in_training_only():
     torch.manual_seed(0)
     x, lengths = torch.ones(20, 30, 16), torch.full((20,), 30)

@@ -62,6 +62,18 @@ def test_a_padded_batch_gives_what_its_clips_give_alone(bidirectional):
             torch.testing.assert_close(alone.exp().sum(-1), torch.ones(steps))
 
 
+@torch.no_grad()
+def test_what_is_said_is_the_mean_over_three_pitches():
+    network, samples = model(), clip(2000)
+    said = network(batch([samples]))[0]
+    alone = []
+    for pitch in (0.88, 1.0, 1.14):
+        network.pitches.fill_(pitch)
+        alone.append(network(batch([samples]))[0].exp())
+    assert not torch.allclose(alone[0], alone[1], atol=1e-3)
+    torch.testing.assert_close(said.exp(), torch.stack(alone).mean(0))
+
+
 @pytest.mark.parametrize(("name", "stride"), [("gru", 2), ("lstm", 3), ("mgu", 1)])
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
@@ -101,7 +113,7 @@ def test_silence_gives_numbers(bidirectional):
 
 
 def test_training_disturbs_and_every_parameter_learns():
-    how = Augmentation(gain=6, noise=0.5, warp=0.2, pace=0.2, masked_bands=0.2, masked_frames=0.1)
+    how = Augmentation(gain=6, noise=0.5, warp=0.2, bend=0.1, pace=0.2, masked_bands=0.2, masked_frames=0.1)
     network = model(bidirectional=True, augmentation=how).train()
     given = batch([clip(2000), clip(500, 1), clip(1, 2)])
     said = network(given)

@@ -87,7 +87,7 @@ def test_several_rolls_give_several_answers(model):
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
-        (np.zeros((0, 88)), "no steps"), (np.zeros((3, 40)), "3 x 40"), ("song", "holds no numbers"),
+        (np.zeros((0, 88)), "no steps"), (np.zeros((3, 40)), "3 x 40"), ("song.mid", "midi.read"),
         (np.full((2, 88), np.nan), "has nan"),
     ],
 )  # fmt: skip

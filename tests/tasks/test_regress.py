@@ -65,6 +65,11 @@ def test_numbers_too_large_to_standardise_are_refused(targets):
             Regress.fit(targets, {})
 
 
+def test_a_number_out_of_all_proportion_is_refused_by_its_row():
+    with pytest.raises(BadInput, match=r"row 2 has the number 1e\+308, and those of the training are about"):
+        TASK.encode([50.0, 1e308], [1, 2])
+
+
 def test_json_and_back():
     assert Regress.from_json(json.loads(json.dumps(TASK.to_json()))) == TASK
 

@@ -57,6 +57,16 @@ def test_figures_are_scikit_learns():
     assert [float(number) for number in first[1:]] == pytest.approx([float(n[0]) for n in of_it], abs=1e-4)
 
 
+def test_the_head_of_a_table_of_many_tags_stands_above_its_columns():
+    many = Tag(tuple(f"t{i}" for i in range(60)), "words", "t0")
+    tags = list(many.tags)
+    part = Tagged("words", [tags], [tags], [np.ones(60, bool)], None, np.array([1]))
+    head, *rows = many.details([tags], part).split("\n")
+    assert len(rows) == 40
+    assert "the 40 most frequent of 60" in head
+    assert {len(row) for row in rows} == {len(head)}
+
+
 def test_tags_training_never_had_count_as_wrong_and_are_told():
     part = tagged(("AB", "xq", "11"))
     assert TASK.encode(part)[0].tolist() == [0, -1]

@@ -169,7 +169,7 @@ def test_too_few_sequences_are_refused(tmp_path):
     with pytest.raises(BadInput, match="at least 3 different inputs"):
         study(tmp_path, path)
     one = small.write_csv(tmp_path / "b.csv", switched(1))
-    with pytest.raises(BadInput, match=r"too few sequences with a step that counts \(1\)"):
+    with pytest.raises(BadInput, match=r"too few different sequences with a step that counts \(1\)"):
         study(tmp_path, one, settings={"test": str(table())})
 
 
@@ -178,7 +178,7 @@ def test_a_mask_that_leaves_nothing_is_refused(tmp_path):
     path = small.write_csv(tmp_path / "a.csv", records)
     with pytest.raises(BadInput, match="no step of the test part counts"):
         study(tmp_path, path)
-    with pytest.raises(BadInput, match=r"too few sequences with a step that counts \(0\)"):
+    with pytest.raises(BadInput, match=r"too few different sequences with a step that counts \(0\)"):
         study(tmp_path, path, settings={"test": str(table())})
 
 

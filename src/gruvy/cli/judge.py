@@ -16,7 +16,16 @@ from gruvy import artefact
 from gruvy.cli.forecast import evaluate_forecast
 from gruvy.cli.language import evaluate_language
 from gruvy.cli.music import evaluate_music, predict_music
-from gruvy.cli.options import column_options, dispatch, many_columns, new_app, refuse_columns, repeated, with_options
+from gruvy.cli.options import (
+    column_options,
+    dispatch,
+    many_columns,
+    new_app,
+    refuse_columns,
+    repeated,
+    say,
+    with_options,
+)
 from gruvy.cli.series import series_examples, series_inputs
 from gruvy.cli.speech import evaluate_speech, listed_recordings, with_beam
 from gruvy.cli.tagging import evaluate_tags, predict_tags, sequences_of
@@ -27,7 +36,7 @@ from gruvy.data.prose import is_table
 from gruvy.data.tables import read_table
 from gruvy.errors import BadInput
 from gruvy.tasks import MODALITIES
-from gruvy.training.reading import Examples, read_examples
+from gruvy.training.reading import Examples, left_out, read_examples
 from gruvy.training.report import table
 from gruvy.training.source import SEVERAL, Source, source_again, source_for
 
@@ -85,7 +94,7 @@ def evaluate(
         evaluate_translation(folder, files, named, drop_empty, as_json)
         return
     if task == "music":
-        refuse_columns(named)
+        refuse_columns(named, "music has none; leave it out")
         evaluate_music(folder, files, as_json)
         return
     data = files[0] if files else None
@@ -98,7 +107,7 @@ def evaluate(
     elif task == "tag":
         evaluate_tags(folder, data, named, drop_empty, as_json)
     elif task == "forecast":
-        refuse_columns(columns)
+        refuse_columns(columns, "those of the training are read; leave it out")
         evaluate_forecast(folder, data, as_json)
     else:
         _evaluate_examples(folder, files, named, drop_empty, as_json)
@@ -110,6 +119,7 @@ def _evaluate_examples(
     trained = artefact.load(folder)
     task = trained.task
     own = not files and not columns.get("series") and not columns.get("audio")
+    paths: list[str] = []  # where there are no rows of a table to name
     if trained.kind == "series":
         if len(files) > 1:
             raise BadInput(f"--data names {len(files)} files; a model of series is judged on one")
@@ -118,8 +128,11 @@ def _evaluate_examples(
         refuse_columns(columns)
         examples = _test_rows(trained, Path(folder))
     else:
-        examples = read_examples(type(task), _source(trained, files, columns, drop_empty))
-    targets = task.encode(examples.targets, examples.rows.tolist())
+        source = _source(trained, files, columns, drop_empty)
+        examples = read_examples(type(task), source)
+        say(left_out(examples.dropped, examples.unreadable))
+        paths = list(map(str, examples.inputs)) if source.is_folder else []
+    targets = task.encode(examples.targets, paths or examples.rows.tolist())
     outputs = trained.branches(trained.inputs(examples.inputs))[trained.model.answer]
     if own:
         measured = artefact.read_json(Path(folder), "metrics.json")
@@ -137,12 +150,13 @@ def _evaluate_examples(
 def _test_rows(trained: artefact.Trained, folder: Path) -> Examples:
     about = trained.about["data"]
     source = source_again(type(trained.task), trained.kind, about)
-    remedy = "--audio DIR" if trained.kind == "sound" else "--data FILE"
-    for path in (source.path, *source.more):
+    remedy = "--audio DIR" if source.is_folder else "--data FILE"
+    for path in source.files:
         if not path.exists():
             raise BadInput(f"the data of the training is no longer at {path}; give {remedy}")
     if source.digest() != about["sha256"]:
-        raise BadInput(f"{source.path} has changed since the training, so its test rows are unknown; give {remedy}")
+        read = f"{source.path}, or a file read with it," if source.is_many else source.path
+        raise BadInput(f"{read} has changed since the training, so its test rows are unknown; give {remedy}")
     examples = read_examples(type(trained.task), source)
     return examples.take(
         np.flatnonzero(np.isin(examples.rows, artefact.read_json(folder, "split.json")["rows"]["test"]))
@@ -154,7 +168,7 @@ def _source(trained: artefact.Trained, files: Sequence[str], columns: Mapping[st
     about = trained.about["data"]
     first, more = (files[0] if files else None), files[1:]
     columns = dict(columns)
-    labels = columns.pop("labels", None)
+    labels = columns.pop("labels", None) if trained.kind == "sequence" else None
     named = _named(columns, trained)
     named.pop("group", None)
     if first is not None and is_fasta(first):
@@ -179,7 +193,7 @@ def predict(
         raise BadInput(f"{given[0]!r} has no place beside --audio; give recordings, or where they are")
     trained = with_beam(artefact.load(folder), beam)
     if trained.task.name == "music":
-        refuse_columns(columns)
+        refuse_columns(columns, "music has none; leave it out")
         predict_music(trained, [data] if data is not None else given, as_json)
         return
     if trained.task.study == "forecast":
@@ -226,7 +240,9 @@ def _examples(
     if data is not None or "audio" in named:
         named.setdefault(trained.task.target, trained.task.target)  # which is not read
         source = _source(trained, [data] if data is not None else [], named, drop_empty)
-        return read_examples(type(trained.task), source, targeted=False).inputs
+        examples = read_examples(type(trained.task), source, targeted=False)
+        say(left_out(examples.dropped, examples.unreadable))
+        return examples.inputs
     refuse_columns(columns)
     if trained.kind == SEVERAL:
         raise BadInput("this model reads several inputs at once; give them as columns of --data FILE")

@@ -44,7 +44,10 @@ def run_generate(arguments: list[str]) -> None:
         ] = None,
     ) -> None:
         sampling = Sampling(temperature, top_k, top_p)
-        music = artefact.read_config(Path(folder)).get("task") == "music"
+        task = artefact.read_config(Path(folder)).get("task")
+        if task not in ("language", "music"):
+            raise BadInput(f"{folder} holds a model that does not write; give one of gruvy train language or music")
+        music = task == "music"
         check_numbers(length, "steps" if music else "tokens", seed)
         if music:
             write_music(folder, out, prompt, length, sampling, tempo, seed)
@@ -68,8 +71,6 @@ def check_numbers(length: int, of: str, seed: int | None) -> None:
 
 def generate(folder: str, prompt: str, length: int, sampling: Sampling, seed: int | None) -> None:
     """Print the prompt and what the model writes after it, as it comes."""
-    if artefact.read_config(Path(folder)).get("task") != "language":
-        raise BadInput(f"{folder} holds a model that does not write; give one of gruvy train language or music")
     prompt = _standard_input() if prompt == "-" else prompt
     trained = artefact.load(folder)
     print(prompt, end="", flush=True)

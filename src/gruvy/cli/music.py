@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from gruvy import artefact
 from gruvy.artefact import Trained, to_json
+from gruvy.cli.options import say
 from gruvy.data.music import midi
 from gruvy.data.music.rolls import Pieces, read_music
 from gruvy.errors import BadInput
@@ -51,6 +51,7 @@ def evaluate_music(folder: str, files: Sequence[str], as_json: bool) -> None:
     found = figures(scored(trained, pieces))
     steps = sum(len(roll) - 1 for roll in pieces.rolls)
     if as_json:
+        say(notes)
         measured = {"metrics": found["model"], "baseline": found[LAST], "n": steps, "figures": found}
         print(to_json({"task": "music", **measured}))
         return
@@ -63,8 +64,7 @@ def predict_music(trained: Trained, files: Sequence[str], as_json: bool) -> None
     if not files:
         raise BadInput("nothing to predict from; give a MIDI file, or --data FILE (.mat, .npz, MIDI) or a folder")
     music = read_music(files, trained.inputs.steps_per_beat)
-    for note in music.notes:
-        print(note, file=sys.stderr)
+    say(music.notes)
     names = [name for part in music.parts.values() for name in part.names]
     rolls = [roll for part in music.parts.values() for roll in part.rolls]
     for name, roll, judged in zip(names, rolls, modality.judged(trained, trained.inputs(rolls)), strict=True):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -40,11 +41,17 @@ def many_columns() -> set[str]:
     return {role for task in TASKS.values() for role, column in task.columns.items() if column.many}
 
 
-def refuse_columns(columns: Mapping[str, str | None]) -> None:
-    """Refuse the names of columns where there is no file."""
+def refuse_columns(columns: Mapping[str, str | None], why: str = "there is no file; give --data FILE with it") -> None:
+    """Refuse the names of columns where none is read."""
     for role, name in columns.items():
         if name:
-            raise BadInput(f"--{role} names a column, and there is no file; give --data FILE with it")
+            raise BadInput(f"--{role} names a column, and {why}")
+
+
+def say(notes: Iterable[str]) -> None:
+    """Print what is to be said of the data, on standard error."""
+    for note in notes:
+        print(note, file=sys.stderr)
 
 
 def repeated(arguments: list[str], many: Collection[str]) -> list[str]:

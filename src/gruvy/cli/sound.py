@@ -41,7 +41,10 @@ def chunks(audio: str | None, rate: int | None, own: int) -> Iterator[np.ndarray
     if audio is not None and rate is not None:
         raise BadInput("--rate is of samples on standard input, and --audio names a file, which says its own")
     if rate is not None and check_rate(rate) != own:
-        raise BadInput(f"--rate {rate}: the model hears {own} samples a second; record with that rate")
+        raise BadInput(
+            f"--rate {rate}: the model hears {own} samples a second; record with that rate, or convert on the way: "
+            f"ffmpeg -f s16le -ar {rate} -i - -f s16le -ar {own} -"
+        )
     return _of_file(audio, own) if audio is not None else _of_input(own)
 
 
@@ -55,9 +58,12 @@ def _of_input(rate: int) -> Iterator[np.ndarray]:
     """Samples of 16 bits, signed, the low byte first, one channel."""
     if sys.stdin.isatty():
         raise BadInput("nothing to hear; give --audio FILE, or raw 16-bit samples on standard input with --rate")
-    rest = b""
     source: Any = sys.stdin.buffer
+    rest, came = b"", False
     while chunk := source.read1(2 * round(_CHUNK * rate)):  # as soon as there is any
+        came = True
         whole = len(rest + chunk) // 2 * 2
         samples, rest = (rest + chunk)[:whole], (rest + chunk)[whole:]
         yield np.frombuffer(samples, "<i2") / np.float32(2**15)
+    if not came:
+        raise BadInput("standard input is empty; give raw 16-bit samples, or --audio FILE")

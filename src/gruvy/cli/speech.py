@@ -11,12 +11,13 @@ import numpy as np
 
 from gruvy import artefact
 from gruvy.artefact import Trained, to_json
-from gruvy.cli.options import refuse_columns
+from gruvy.cli.options import refuse_columns, say
 from gruvy.cli.sound import chunks
 from gruvy.data.sound.transcripts import Transcripts, read_paths
 from gruvy.errors import BadInput
 from gruvy.tasks.modalities.utterances import Dictation
 from gruvy.tasks.speech import check_beam
+from gruvy.training.reading import left_out
 from gruvy.training.report import table
 from gruvy.training.source import digest
 from gruvy.training.utterances import CONSTANT, judge_transcripts, most_frequent, read_manifest, strange_characters
@@ -35,6 +36,7 @@ def evaluate_speech(
         name, baseline = before["best_baseline"], before["baseline"]
     else:
         part = read_manifest(data, _named(trained, columns), drop_empty)
+        say(left_out(part.dropped, part.unreadable))
         name, baseline = CONSTANT, trained.task.metrics([most_frequent(part.texts)] * len(part), part.texts)
     _, measured = judge_transcripts(trained, trained.inputs(part.paths), part.texts)
     if as_json:
@@ -60,7 +62,9 @@ def with_beam(trained: Trained, beam: int | None) -> Trained:
 
 def listed_recordings(trained: Trained, data: str, columns: Mapping[str, str | None], drop_empty: bool) -> list[Path]:
     """The recordings of a manifest, to predict from."""
-    return read_paths(data, _named(trained, columns)["audio"], drop_empty)
+    found = read_paths(data, _named(trained, columns)["audio"], drop_empty)
+    say(left_out(found.dropped, found.unreadable))
+    return found.paths
 
 
 def dictate(trained: Trained, audio: str | None, rate: int | None) -> None:
@@ -88,8 +92,11 @@ def _own_part(trained: Trained, folder: Path) -> Transcripts:
     file = about["files"][name]
     if not Path(file["path"]).is_file():
         raise BadInput(f"the data of the training is no longer at {file['path']}; give --data FILE")
-    if digest(Path(file["path"])) != file["sha256"]:
-        raise BadInput(f"{file['path']} has changed since the training, so its test part is unknown; give --data FILE")
+    if digest(Path(file["path"]), about["columns"]["audio"]) != file["sha256"]:
+        raise BadInput(
+            f"{file['path']}, or a recording in it, has changed since the training, so its test part is unknown; give "
+            "--data FILE"
+        )
     part = read_manifest(file["path"], about["columns"], about["drop_empty"])
     rows = artefact.read_json(folder, "split.json")["rows"]["test"]
     return part.take(np.flatnonzero(np.isin(part.rows, rows)))

@@ -45,6 +45,8 @@ def run_stream(arguments: list[str]) -> None:
 def stream(folder: str, state: str | None, audio: str | None = None, rate: int | None = None) -> None:
     """One row in, one answer out; or sound in, and what it is out."""
     trained = artefact.load(folder)
+    if state is not None and trained.kind in ("sound", "utterances"):
+        raise BadInput(f"--state {state}: nothing of a sound is kept for the next time; leave it out")
     if trained.task.name == "speech":
         dictate(trained, audio, rate)
         return

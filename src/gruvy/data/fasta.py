@@ -24,7 +24,7 @@ _KEYS = "label|class|target|value|y"
 _ID_COLUMNS = ("id", "name", "header", "sequence_id", "accession")
 _HOW = {
     "label": "give one file a class, --labels TABLE, or headers like >name label=promoter",
-    "number": "give --labels TABLE, or headers like >name target=1.5",
+    "number": "give --labels TABLE, or headers like >name target=1.5 (another word than target: --target WORD)",
 }
 
 

@@ -1,4 +1,6 @@
-"""Sequences with a tag at every step: strings of symbols and of tags in the columns of a table, or CoNLL files."""
+"""Sequences with a tag at every step: in the columns of a table, strings or lists of steps and of tags; or CoNLL
+files.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from gruvy.data.conll import read_conll
+from gruvy.data.lists import Cell, Lists, holds_lists, read_lists
 from gruvy.data.prose import is_table
-from gruvy.data.tables import Kind, named_rows, read_table
+from gruvy.data.tables import Table, named_rows, read_table
 from gruvy.errors import BadInput
 
 UNITS = ("symbols", "words")
@@ -62,7 +65,8 @@ def read_tagged(
         columns: by role: sequence, tags, and of a table also mask and group; of a CoNLL file numbers, which may be
             left out.
         drop_empty: leave rows with an empty cell out.
-        unit: what a step is, where that is known: the words and the symbols of a table are told apart by its tags.
+        unit: what a step is, where that is known: the words and the symbols of a table are told apart by its tags;
+            the entries of a list are words, unless all are single characters.
 
     Raises:
         BadInput: a column is missing or not named, or tags or mask are not as many as steps.
@@ -73,16 +77,31 @@ def read_tagged(
         if not columns.get(role):
             raise BadInput(f"which column of {path} holds the {role}? give --{role} COLUMN")
     names = {role: name for role, name in columns.items() if name}
-    kinds: dict[str, Kind] = {name: "text" for name in names.values()}
-    table = read_table(path, kinds, drop_empty=drop_empty)
-    cells = {role: [str(cell) for cell in table.columns[name]] for role, name in names.items()}
+    table = _table(path, list(names.values()), drop_empty)
+    cells: dict[str, list[Cell]] = {role: list(table.columns[name]) for role, name in names.items()}
     unit, sequences, tags = _aligned(cells["sequence"], cells["tags"], unit)
+    if unit == "symbols" and any(len(step) != 1 for one in sequences for step in one):
+        raise BadInput(f"{path} holds words, and the model reads sequences of symbols; give those")
     lengths = [len(one) for one in sequences]
-    _check(path, "tags", [len(one) for one in tags], lengths, table.rows)
+    blank = [row for row, one in zip(table.rows, tags, strict=True) if not all(tag.strip() for tag in one)]
+    if blank:
+        raise BadInput(f"{path}: row {blank[0]} has a tag of white space, which is none; write - for it")
+    spaced = [len(cell) for cell in cells["tags"]]
+    _check(path, "tags", [len(one) for one in tags], lengths, table.rows, spaced)
     counted = [np.ones(length, bool) for length in lengths]
     if "mask" in cells:
-        counted = _mask(path, cells["mask"], lengths, table.rows)
-    return Tagged(unit, sequences, tags, counted, cells.get("group"), table.rows, dropped=table.dropped)
+        counted = _mask(path, _joined(cells["mask"]), lengths, table.rows)
+    groups = _joined(cells["group"]) if "group" in cells else None
+    return Tagged(unit, sequences, tags, counted, groups, table.rows, dropped=table.dropped)
+
+
+def read_sequences(path: str | Path, column: str, drop_empty: bool = False) -> list[Cell]:
+    """The sequences of a table, as strings or lists of steps.
+
+    Raises:
+        BadInput: see `gruvy.data.tables.read_table` and `gruvy.data.lists.read_lists`.
+    """
+    return list(_table(path, [column], drop_empty).columns[column])
 
 
 def split_steps(sequence: str, unit: str) -> list[str]:
@@ -102,6 +121,12 @@ def _from_conll(path: str | Path, columns: Mapping[str, str | None], unit: str |
     return Tagged("words", [t for t, _, _ in sentences], [t for _, t, _ in sentences], counted, None, lines)
 
 
+def _table(path: str | Path, names: list[str], drop_empty: bool) -> Table | Lists:
+    if holds_lists(Path(path), names):
+        return read_lists(Path(path), names, drop_empty)
+    return read_table(path, dict.fromkeys(names, "text"), drop_empty=drop_empty)
+
+
 def _words(cell: str) -> list[str]:
     return cell.split()
 
@@ -110,8 +135,19 @@ def _characters(cell: str) -> list[str]:
     return list("".join(cell.split()))
 
 
-def _aligned(sequences: Sequence[str], tags: Sequence[str], unit: str | None) -> tuple[str, list, list]:
+def _joined(cells: Sequence[Cell]) -> list[str]:
+    return [cell if isinstance(cell, str) else " ".join(cell) for cell in cells]
+
+
+def _aligned(given: Sequence[Cell], said: Sequence[Cell], unit: str | None) -> tuple[str, list, list]:
     """Unit, steps and tags by the reading under which most rows have as many of both."""
+    if any(isinstance(cell, list) for cell in given):
+        steps = [_words(cell) if isinstance(cell, str) else cell for cell in given]
+        single = all(len(step) == 1 for one in steps for step in one)
+        return unit or ("symbols" if single else "words"), steps, [
+            _words(cell) if isinstance(cell, str) else cell for cell in said
+        ]  # fmt: skip
+    sequences, tags = _joined(given), _joined(said)
     units = [unit] if unit else ["words", "symbols"] if _spaced(sequences) else ["symbols"]
     found = []
     for one in units:
@@ -144,10 +180,16 @@ def _mask(path: str | Path, cells: Sequence[str], lengths: Sequence[int], rows: 
     return [np.array([_COUNTS[value.lower()] for value in one]) for one in found]
 
 
-def _check(path: str | Path, what: str, came: Sequence[int], lengths: Sequence[int], rows: np.ndarray) -> None:
-    """Refuse tags or a mask of another length than the sequence."""
+def _check(
+    path: str | Path, what: str, came: Sequence[int], lengths: Sequence[int], rows: np.ndarray,
+    spaced: Sequence[int] = (),
+) -> None:  # fmt: skip
+    """Refuse tags or a mask of another length than the sequence; `spaced` are lengths with white space."""
     wrong = [i for i, (a, b) in enumerate(zip(came, lengths, strict=True)) if a != b]
     if wrong:
-        first, others = wrong[0], f" (and so in {named_rows(rows[wrong])})" if len(wrong) > 1 else ""
+        first, others = wrong[0], f" (and so in {named_rows(rows[wrong[1:]])})" if len(wrong) > 1 else ""
+        blank = ", and white space is none (write -)" if spaced and spaced[first] == lengths[first] else ""
         counts = f"a sequence of {lengths[first]} steps and {came[first]} in the {what}{others}"
-        raise BadInput(f"{path}: row {rows[first]} has {counts}; expected one a step: correct the row, or leave it out")
+        raise BadInput(
+            f"{path}: row {rows[first]} has {counts}; expected one a step{blank}: correct the row, or leave it out"
+        )

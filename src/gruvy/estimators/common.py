@@ -53,6 +53,19 @@ def texts_of(X: Any) -> list[str]:
     return texts
 
 
+def listed(X: Any) -> list[Any]:
+    """Inputs as a list."""
+    if isinstance(X, (str, bytes, Mapping)) or not np.iterable(X):
+        raise BadInput(f"inputs were given as {X!r:.60}; give a list of them")
+    return list(X)
+
+
+def check_equal(inputs: int, targets: int) -> None:
+    """Refuse other numbers of targets than of inputs."""
+    if inputs != targets:
+        raise BadInput(f"there are {inputs} inputs and {targets} targets; give one for each")
+
+
 def trained_by(study: Study, quiet: bool) -> Trained:
     """The model of a study, trained in a folder that is gone afterwards."""
     check_request(study.request)

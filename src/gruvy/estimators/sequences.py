@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from gruvy.cells.lookup import find_cell
 from gruvy.data.labelled.series import SeriesTable
 from gruvy.errors import BadInput
-from gruvy.estimators.common import trained_by
+from gruvy.estimators.common import check_equal, listed, trained_by
 from gruvy.training.examples import ExampleStudy
 from gruvy.training.folded import FoldedStudy
 from gruvy.training.reading import Examples
@@ -50,9 +50,8 @@ class _Sequences(BaseEstimator):
     def _fit(self, task: str, X: Any, targets: Any) -> None:
         if self.inputs not in _KINDS:
             raise BadInput(f"inputs is {self.inputs!r}; expected one of {', '.join(_KINDS)}")
-        found = _series(X) if self.inputs == "series" else _listed(X)
-        if len(found) != len(targets):
-            raise BadInput(f"there are {len(found)} inputs and {len(targets)} targets; give one for each")
+        found = _series(X) if self.inputs == "series" else listed(X)
+        check_equal(len(found), len(targets))
         self.trained_ = trained_by(self._study(task, found, targets), self.quiet)
 
     def _study(self, task: str, found: list[Any], targets: Any) -> Study:
@@ -68,7 +67,7 @@ class _Sequences(BaseEstimator):
 
     def _predictions(self, X: Any) -> list[dict[str, Any]]:
         check_is_fitted(self, "trained_")
-        said: list[dict[str, Any]] = self.trained_.predict(_series(X) if self.inputs == "series" else _listed(X))
+        said: list[dict[str, Any]] = self.trained_.predict(_series(X) if self.inputs == "series" else listed(X))
         return said
 
 
@@ -86,14 +85,24 @@ class SequenceClassifier(ClassifierMixin, _Sequences):
 
     def fit(self, X: Any, y: Sequence[Any]) -> Self:
         """Learn from series and their labels."""
-        self.classes_, number = np.unique(np.asarray(y), return_inverse=True)
-        self._fit("classify", X, [str(n).zfill(9) for n in number])
+        labels = _column(y)
+        missing = next((i for i, label in enumerate(labels, 1) if label is None or label != label), None)
+        if missing is not None:
+            raise BadInput(f"label {missing} is {labels[missing - 1]}; give each input a label, or leave it out")
+        try:
+            self.classes_, number = np.unique(np.asarray(y), return_inverse=True)
+        except (TypeError, ValueError):  # they cannot be put in order
+            raise BadInput(f"labels were given as {y!r:.60}; give texts, or numbers") from None
+        if len(self.classes_) == 1:
+            raise BadInput(f"every input has the label {labels[0]!r}; give inputs with at least two labels")
+        names = [str(label) for label in self.classes_]
+        self._fit("classify", X, [names[i] for i in number])
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities `(series, labels)`, in the order of `classes_`."""
-        said = self._predictions(X)
-        return np.array([list(one["probabilities"].values()) for one in said]).reshape(len(said), len(self.classes_))
+        said = [[one["probabilities"][str(label)] for label in self.classes_] for one in self._predictions(X)]
+        return np.array(said).reshape(len(said), len(self.classes_))
 
     def predict(self, X: Any) -> np.ndarray:
         """Labels `(series,)`."""
@@ -106,7 +115,15 @@ class SequenceRegressor(RegressorMixin, _Sequences):
 
     def fit(self, X: Any, y: Sequence[float]) -> Self:
         """Learn from series and their numbers."""
-        self._fit("regress", X, np.asarray(y, np.float64))
+        given = _column(y)
+        try:
+            numbers = given.astype(np.float64)
+        except (TypeError, ValueError):
+            raise BadInput(f"targets were given as {y!r:.60}; give a number for each input") from None
+        wrong = np.flatnonzero(~np.isfinite(numbers))
+        if len(wrong):
+            raise BadInput(f"target {wrong[0] + 1} is {numbers[wrong[0]]}; give each input a number, or leave it out")
+        self._fit("regress", X, numbers)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -114,11 +131,13 @@ class SequenceRegressor(RegressorMixin, _Sequences):
         return np.array([said["value"] for said in self._predictions(X)])
 
 
-def _listed(X: Any) -> list[Any]:
-    """Inputs as a list."""
-    if isinstance(X, (str, bytes, Mapping)) or not isinstance(X, Iterable):
-        raise BadInput(f"inputs were given as {X!r:.60}; give a list of them")
-    return list(X)
+def _column(y: Any) -> np.ndarray:
+    """Targets as they are, `(inputs,)`."""
+    found = np.asarray(y, object)
+    if found.ndim != 1:
+        came = f"an array {found.shape}" if found.ndim else repr(y)[:60]
+        raise BadInput(f"targets were given as {came}; give a list, with one for each input")
+    return found
 
 
 def _series(X: Any) -> list[np.ndarray]:

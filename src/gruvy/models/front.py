@@ -55,8 +55,8 @@ class RealStepNorm(nn.BatchNorm1d):
         """`(batch, steps, units)` and `(batch, steps, 1)`, True at real steps -> as `x`, 0 elsewhere."""
         if real.all():  # no padding: nothing to gather
             return self._normalised(x.flatten(0, 1)).view_as(x)
-        mask = real[:, :, 0]
-        return torch.zeros_like(x).masked_scatter(real, self._normalised(x[mask]))
+        rows, at = x.flatten(0, 1), real.flatten().nonzero()[:, 0]
+        return torch.zeros_like(rows).index_copy(0, at, self._normalised(rows.index_select(0, at))).view_as(x)
 
     def _normalised(self, steps: Tensor) -> Tensor:
         if len(steps) > 1:

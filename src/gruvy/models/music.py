@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from gruvy.errors import BadInput
 from gruvy.layers import Recurrent
 from gruvy.layers.recurrent import States
 from gruvy.models.parts import LockedDropout
+from gruvy.models.recall import Recall, Remembered
 from gruvy.models.sampling import Sampling
 
 _STAYS = 0.5  # share of pieces that stay in their own key
@@ -102,22 +104,32 @@ class ChordHead(nn.Module):
         return scores.masked_fill((place <= last[..., None]) & (place < self.keys), float("-inf")).log_softmax(-1)
 
 
+@dataclass(frozen=True)
+class Played:
+    """What is kept of the steps so far: the states of each layer, and what can be recalled."""
+
+    layers: Sequence[States | None]
+    remembered: Remembered | None = None
+
+
 class MusicNetwork(nn.Module):
     """Keys of a step -> embedding, with a clock beside it -> recurrent layers -> the keys of the next step.
 
-    Two heads say what comes next, by the recurrent outputs and the step's own keys: log odds of each key by itself,
-    and the probability of the whole chord (`ChordHead`). The first step is predicted from silence.
+    Two heads say what comes next, by the recurrent outputs, the step's own keys, and what came after steps like it in
+    the piece so far (`Recall`): log odds of each key by itself, and the probability of the whole chord (`ChordHead`).
+    The first step is predicted from silence.
 
     Args:
         layers: recurrent, one direction, `batch_first`, of `embedding_size` and `CLOCK` units together.
         embedding_size: of a step's keys.
         chord_size: hidden units of the chord head; transposition: keys, see `Transposition`.
+        recall_size: of queries and keys; 0 for a network that recalls nothing.
         input_dropout, layer_dropout, output_dropout: of units, one mask a sequence, see `LockedDropout`.
     """
 
     def __init__(
         self, keys: int, embedding_size: int, layers: Sequence[Recurrent], *, chord_size: int, transposition: int,
-        input_dropout: float, layer_dropout: float, output_dropout: float,
+        recall_size: int, input_dropout: float, layer_dropout: float, output_dropout: float,
     ):  # fmt: skip
         super().__init__()
         self.transposition = Transposition(transposition)
@@ -125,9 +137,11 @@ class MusicNetwork(nn.Module):
         nn.init.normal_(self.front.weight, std=_LOUD)
         self.layers = nn.ModuleList(layers)
         units = layers[-1].output_units
-        self.scores = nn.Linear(units + keys, keys)
+        self.recall = Recall(units, keys, recall_size) if recall_size else None
+        known_size = units + keys + (self.recall.output_size if self.recall else 0)
+        self.scores = nn.Linear(known_size, keys)
         nn.init.constant_(self.scores.bias, _RARE)
-        self.chords = ChordHead(units + keys, keys, chord_size)
+        self.chords = ChordHead(known_size, keys, chord_size)
         self.input_dropout = LockedDropout(input_dropout)
         self.layer_dropout, self.output_dropout = LockedDropout(layer_dropout), LockedDropout(output_dropout)
 
@@ -149,19 +163,25 @@ class MusicNetwork(nn.Module):
         x: Tensor = self._heard(self.input_dropout(torch.relu(self.front(heard))), 0)
         for place, layer in enumerate(self.layers):
             x = layer(self.layer_dropout(x) if place else x, lengths=lengths + 1)[0]
-        return torch.cat([self.output_dropout(x), heard], -1)
+        x = self.output_dropout(x)
+        recalled = [self.output_dropout(self.recall(x, heard))] if self.recall else []
+        return torch.cat([x, heard, *recalled], -1)
 
-    def step(self, chord: Tensor, place: int, states: Sequence[States] | None) -> tuple[Tensor, list[States]]:
-        """What is known after one step more: `(batch, keys)` -> `(batch, known size)`, and the states.
+    def step(self, chord: Tensor, place: int, played: Played | None) -> tuple[Tensor, Played]:
+        """What is known after one step more: `(batch, keys)` -> `(batch, known size)`.
 
         Args:
             place: of the step, from 0, which is the silence before a piece.
         """
+        played = played or Played([None] * len(self.layers))
         x, after = self._heard(torch.relu(self.front(chord))[:, None], place)[:, 0], []
-        for number, layer in enumerate(self.layers):
-            x, state = layer.step(x, None if states is None else states[number])  # type: ignore[operator]
+        for layer, before in zip(self.layers, played.layers, strict=True):
+            x, state = layer.step(x, before)  # type: ignore[operator]
             after.append(state)
-        return torch.cat([x, chord], -1), after
+        if self.recall is None:
+            return torch.cat([x, chord], -1), Played(after)
+        recalled, remembered = self.recall.step(x, chord, played.remembered)
+        return torch.cat([x, chord, recalled], -1), Played(after, remembered)
 
     def _heard(self, embedded: Tensor, first: int) -> Tensor:
         """Embeddings `(batch, steps, size)` with the clock beside them; the first is of step `first`."""
@@ -214,7 +234,8 @@ class MusicModel(nn.Module):
 
 def music_model(
     keys: int, cell: Cell, *, embedding_size: int, hidden_size: int, num_layers: int, chord_size: int,
-    transposition: int, input_dropout: float, layer_dropout: float, output_dropout: float, engine: str,
+    transposition: int, recall_size: int, input_dropout: float, layer_dropout: float, output_dropout: float,
+    engine: str,
 ) -> MusicModel:  # fmt: skip
     """A `MusicModel` from numbers.
 
@@ -232,6 +253,6 @@ def music_model(
         units = layers[-1].output_units if layers else embedding_size + CLOCK
         layers.append(Recurrent(cell, units, hidden_size, batch_first=True, engine=engine, recurrent_init="orthogonal"))
     return MusicModel(MusicNetwork(
-        keys, embedding_size, layers, chord_size=chord_size, transposition=transposition,
+        keys, embedding_size, layers, chord_size=chord_size, transposition=transposition, recall_size=recall_size,
         input_dropout=input_dropout, layer_dropout=layer_dropout, output_dropout=output_dropout,
     ))  # fmt: skip

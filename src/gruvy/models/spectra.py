@@ -14,6 +14,7 @@ from gruvy.engines import real_steps
 _FLOOR = 1e-7  # of the power in a band, full scale 1: below what is heard in a quiet recording
 _AT_ONCE = 2**24  # samples whose spectra are in memory together, about
 _PLACES = 5  # along the frequencies, that are coloured
+_BENDS = 4  # places between the lowest and the highest frequency, which stay
 _KNEE = 0.6  # of the highest frequency: a warp is a factor below it (Jaitly & Hinton 2013: 4800 of 8000 Hz)
 
 
@@ -22,16 +23,17 @@ def to_mel(hertz: Tensor) -> Tensor:
     return 2595 * torch.log10(1 + hertz / 700)
 
 
-def mel_filters(rate: float, size: int, mels: int, warp: Tensor | None = None) -> Tensor:
+def mel_filters(rate: float, size: int, mels: int, warp: Tensor | None = None, bend: Tensor | None = None) -> Tensor:
     """Triangles of equal width on the mel scale, each from the peak of the one before to that of the one after (HTK).
 
     Args:
         rate: samples a second; size: samples of the Fourier transform.
         warp: `(batch,)`, a factor of all frequencies for each clip; near the highest one it bends, which stays where
             it is (vocal tract length perturbation, Jaitly & Hinton 2013).
+        bend: `(batch, places)`, shares that are added at places between the lowest and the highest.
 
     Returns:
-        `(size // 2 + 1, mels)`, with `warp` `(batch, size // 2 + 1, mels)`.
+        `(size // 2 + 1, mels)`, with `warp` or `bend` `(batch, size // 2 + 1, mels)`.
     """
     highest = rate / 2
     hertz = torch.linspace(0, highest, size // 2 + 1)
@@ -40,6 +42,8 @@ def mel_filters(rate: float, size: int, mels: int, warp: Tensor | None = None) -
         knee = _KNEE * highest * factor.clamp(max=1) / factor
         slope = (highest - knee * factor) / (highest - knee)
         hertz = torch.where(hertz <= knee, hertz * factor, highest - slope * (highest - hertz))
+    if bend is not None:
+        hertz = hertz * (1 + _along(F.pad(bend, (1, 1)), hertz.shape[-1]))
     spacing = to_mel(torch.tensor(highest)) / (mels + 1)
     peaks = spacing * torch.arange(1, mels + 1)
     return torch.relu(1 - (to_mel(hertz)[..., None] - peaks).abs() / spacing)
@@ -86,20 +90,22 @@ class LogMel(nn.Module):
         return 1 + (lengths - self.window).clamp(min=0) // self.hop
 
     def forward(
-        self, samples: Tensor, lengths: Tensor, warp: Tensor | None = None, colour: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+        self, samples: Tensor, lengths: Tensor, warp: Tensor | None = None, bend: Tensor | None = None,
+        colour: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """Samples `(batch, samples)` and their lengths `(batch,)` -> `(batch, frames, size)`, 0 past each end, and the
         numbers of frames.
 
         Args:
-            warp: of the frequencies of each clip, see `mel_filters`; colour: `(batch, mels)`, of the power in each band
-                of each clip, factors.
+            warp, bend: of the frequencies of each clip, see `mel_filters`; colour: `(batch, mels)`, of the power in
+                each band of each clip, factors.
         """
         samples = F.pad(samples, (0, max(0, self.window - samples.shape[1])))
         samples = samples.masked_fill(~real_steps(lengths, samples.shape[1]).transpose(0, 1)[..., 0], 0)
         filters = self.filters[None]
-        if warp is not None:
-            filters = mel_filters(self.rate, self.fourier, self.mels, warp.cpu()).to(samples)
+        if warp is not None or bend is not None:
+            moved = (None if one is None else one.cpu() for one in (warp, bend))
+            filters = mel_filters(self.rate, self.fourier, self.mels, *moved).to(samples)
         if colour is not None:
             filters = filters * colour[:, None]
         rows = max(1, _AT_ONCE // samples.shape[1])
@@ -127,7 +133,8 @@ class Augmentation:
             another microphone or room (FilterAugment, Nam et al. 2022, arXiv:2110.03282).
         noise: share of the clips that get white noise, of 10 to 50 decibels below the clip.
         shift: seconds a clip begins earlier or later, at most; what is moved out is lost.
-        warp: the most that frequencies are moved, as a share (vocal tract length perturbation).
+        warp: the most that all frequencies are moved, as a share (vocal tract length perturbation); bend: deviation of
+            what is added to it at a few places along them, so that the formants of a voice move apart or together.
         pace: the most that a clip is slower or faster, as a share, its frequencies as they are.
         masked_bands, masked_frames: share of the bands and of the frames that each of two masks hides, at most
             (SpecAugment, Park et al. 2019).
@@ -139,6 +146,7 @@ class Augmentation:
     noise: float = 0.0
     shift: float = 0.0
     warp: float = 0.0
+    bend: float = 0.0
     pace: float = 0.0
     masked_bands: float = 0.0
     masked_frames: float = 0.0
@@ -161,15 +169,20 @@ class Spectra(nn.Module):
         self.register_buffer("scale", scale.float(), persistent=False)
         self.mask = MaskBands(augmentation.masked_bands, augmentation.masked_frames)
 
-    def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """`(batch, samples)` and lengths `(batch,)` -> `(batch, frames, mel.size)`, 0 past each end, and lengths."""
-        how, warp, colour = self.augmentation, None, None
+    def forward(self, samples: Tensor, lengths: Tensor, warp: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """`(batch, samples)` and lengths `(batch,)` -> `(batch, frames, mel.size)`, 0 past each end, and lengths.
+
+        Args:
+            warp: of the frequencies of each clip, see `mel_filters`; in training it is drawn.
+        """
+        how, bend, colour = self.augmentation, None, None
         if self.training:
             samples, lengths = cropped(samples, lengths, round(how.crop * self.mel.rate))
             samples = disturbed(samples, lengths, how, self.mel.rate)
             warp = _around_one(len(samples), how.warp, samples) if how.warp else None
+            bend = how.bend * torch.randn(len(samples), _BENDS) if how.bend else None
             colour = coloured(len(samples), self.mel.mels, how.colour, samples) if how.colour else None
-        frames, lengths = self.mel(samples, lengths, warp, colour)
+        frames, lengths = self.mel(samples, lengths, warp, bend, colour)
         if self.training and how.pace:
             frames, lengths = at_pace(frames, lengths, _around_one(len(frames), how.pace, frames))
         real = real_steps(lengths, frames.shape[1]).transpose(0, 1)
@@ -240,8 +253,12 @@ def disturbed(samples: Tensor, lengths: Tensor, how: Augmentation, rate: int) ->
 
 def coloured(batch: int, bands: int, deviation: float, like: Tensor) -> Tensor:
     """Factors of the power in each band `(batch, bands)`, smooth along them; the deviation is in decibels."""
-    places = deviation * torch.randn(batch, 1, _PLACES, device=like.device)
-    return 10 ** (F.interpolate(places, bands, mode="linear", align_corners=True)[:, 0] / 10)
+    return 10 ** (_along(deviation * torch.randn(batch, _PLACES, device=like.device), bands) / 10)
+
+
+def _along(values: Tensor, places: int) -> Tensor:
+    """Values `(batch, few)`, and between them in straight lines, `(batch, places)`."""
+    return F.interpolate(values[:, None], places, mode="linear", align_corners=True)[:, 0]
 
 
 def at_pace(frames: Tensor, lengths: Tensor, pace: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +22,7 @@ from gruvy.models.spectra import Augmentation, LogMel, Spectra
 ANSWER = "recurrent network"
 _KERNEL, _ACROSS = 5, 3  # steps and bands that a convolution sees
 _FILTERS = (16, 32)
+_PITCHES = (0.88, 1.0, 1.14)  # factors of the frequencies; one voice stands for others, higher and lower
 
 
 class PastConv(nn.Module):
@@ -61,7 +63,8 @@ class PastConv(nn.Module):
 
     def _convolved(self, x: Tensor) -> Tensor:
         found = self.convolution(x.unflatten(2, (self.channels, -1)).transpose(1, 2))
-        return F.max_pool2d(found, (1, 2), ceil_mode=True).transpose(1, 2).flatten(2)
+        found = F.pad(found, (0, found.shape[3] % 2), value=float("-inf"))
+        return torch.maximum(found[..., ::2], found[..., 1::2]).transpose(1, 2).flatten(2)  # faster than max_pool2d
 
 
 @dataclass
@@ -77,6 +80,9 @@ class Heard:
 class SpeechModel(nn.Module):
     """Log-probabilities of the blank and of each symbol, every few frames.
 
+    After training, a recording is heard at a few pitches, and the probabilities are averaged: a voice that nobody heard
+    before is rarely unlike all that were at each of them.
+
     Args:
         spectra: the frames.
         front: two convolutions, whose output a linear layer brings to the size that the encoder reads.
@@ -85,6 +91,7 @@ class SpeechModel(nn.Module):
         locked_dropout: probability of hiding an input unit of the encoder for a whole clip; dropout: of an output unit.
     """
 
+    pitches: Tensor
     answer = ANSWER
 
     def __init__(
@@ -92,6 +99,7 @@ class SpeechModel(nn.Module):
         encoder: Recurrent, symbols: int, locked_dropout: float, dropout: float,
     ):  # fmt: skip
         super().__init__()
+        self.register_buffer("pitches", torch.tensor(_PITCHES), persistent=False)
         self.spectra = spectra
         self.early, self.late = front
         self.narrow = nn.Linear(self.late.output_size, encoder.input_size)
@@ -101,12 +109,18 @@ class SpeechModel(nn.Module):
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """`samples` `(batch, samples)` and `lengths` `(batch,)` -> `(batch, steps, symbols + 1)`, NaN past each end."""
-        x, lengths = self.spectra(batch["samples"], batch["lengths"])
+        samples, lengths, pitch = batch["samples"], batch["lengths"], None
+        if not self.training:
+            samples, lengths = samples.repeat_interleave(len(_PITCHES), 0), lengths.repeat_interleave(len(_PITCHES))
+            pitch = self.pitches.repeat(len(batch["samples"]))
+        x, lengths = self.spectra(samples, lengths, pitch)
         for block in (self.early, self.late):
             x, lengths = block(x, lengths)
         output, _ = self.encoder(self.locked_dropout(self.narrow(x)), lengths=lengths)
-        past = ~real_steps(lengths, output.shape[1]).transpose(0, 1)
-        return self._said(output).masked_fill(past, float("nan"))
+        said = self._said(output)
+        if not self.training:
+            said, lengths = _averaged(said), lengths[:: len(_PITCHES)]
+        return said.masked_fill(~real_steps(lengths, said.shape[1]).transpose(0, 1), float("nan"))
 
     def branches(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What the network says."""
@@ -134,17 +148,23 @@ class SpeechModel(nn.Module):
         rest, units = samples[ready * mel.hop :], self.head.out_features
         if not ready:
             return samples.new_zeros(0, units), replace(heard, samples=rest)
-        frames, _ = mel(samples[None], torch.tensor([len(samples)], device=samples.device))
+        clips = samples.expand(len(_PITCHES), -1)
+        frames, _ = mel(clips, torch.full((len(clips),), len(samples), device=samples.device), self.pitches)
         x, early = self.early.step(self.spectra.normalised(frames), heard.early)
         x, late = self.late.step(x, heard.late)
-        said, state = x.new_zeros(1, 0, units), heard.encoder
+        said, state = x.new_zeros(0, units), heard.encoder
         if x.shape[1]:
             output, state = self.encoder(self.narrow(x), state)
-            said = self._said(output)
-        return said[0], Heard(rest, early, late, state)
+            said = _averaged(self._said(output))[0]
+        return said, Heard(rest, early, late, state)
 
     def _said(self, output: Tensor) -> Tensor:
         return self.head(self.dropout(output)).log_softmax(-1)
+
+
+def _averaged(said: Tensor) -> Tensor:
+    """Log-probabilities `(batch * pitches, steps, units)` -> of the mean over the pitches, `(batch, steps, units)`."""
+    return said.unflatten(0, (-1, len(_PITCHES))).logsumexp(1) - math.log(len(_PITCHES))
 
 
 def speech_model(
@@ -166,7 +186,7 @@ def speech_model(
         cell, hidden_size, hidden_size, num_layers, batch_first=True, dropout=dropout if num_layers > 1 else 0.0,
         bidirectional=bidirectional, engine=engine, recurrent_init="orthogonal",
     )  # fmt: skip
-    early = PastConv(len(mean), 1, _FILTERS[0], 1)
-    front = early, PastConv(early.bands, *_FILTERS, stride)
+    early = PastConv(len(mean), 1, _FILTERS[0], stride)
+    front = early, PastConv(early.bands, *_FILTERS, 1)
     spectra = Spectra(LogMel(rate, len(mean)), mean, scale, augmentation)
     return SpeechModel(spectra, front, encoder, symbols, locked_dropout, dropout)

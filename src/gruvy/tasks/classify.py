@@ -73,8 +73,8 @@ class Classify:
         counts = Counter(targets)
         if len(counts) < 2:
             raise BadInput(
-                f"every training row has the label {targets[0]!r}; classification needs at least two labels: check the "
-                "label column"
+                f"every training row has the label {targets[0]!r}; classification needs at least two labels: check "
+                "what holds them"
             )
         labels = tuple(sorted(counts))
         return cls(
@@ -95,7 +95,7 @@ class Classify:
         """One unit a label."""
         return len(self.labels)
 
-    def encode(self, targets: Sequence[str], rows: Sequence[int]) -> Tensor:
+    def encode(self, targets: Sequence[str], rows: Sequence[int | str]) -> Tensor:
         """Label numbers, int64 `(rows,)`.
 
         Raises:
@@ -105,9 +105,10 @@ class Classify:
         for label, row in zip(targets, rows, strict=True):
             if label not in number:
                 known = ", ".join(map(repr, self.labels[:10])) + (", ..." if len(self.labels) > 10 else "")
+                place = row if isinstance(row, str) else f"row {row}"
                 raise BadInput(
-                    f"row {row} has the label {label!r}, which training never had; expected one of {known}: correct "
-                    "the row, or train with it"
+                    f"{place} has the label {label!r}, which training never had; expected one of {known}: correct "
+                    "it, or train with it"
                 )
         return torch.tensor([number[label] for label in targets])
 

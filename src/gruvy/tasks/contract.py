@@ -181,8 +181,8 @@ class ExampleTask(Task, Protocol):
         """Learn what the targets are; BadInput when nothing can be learned from them."""
         ...
 
-    def encode(self, targets: Any, rows: Sequence[int]) -> Tensor:
-        """Targets as the loss wants them; `rows` name the file's rows in an error."""
+    def encode(self, targets: Any, rows: Sequence[int | str]) -> Tensor:
+        """Targets as the loss wants them; `rows`, of a table or names of files, are for errors."""
         ...
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]: ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -16,6 +15,8 @@ from gruvy.errors import BadInput
 from gruvy.tasks.contract import Column, DefaultData, Modality, Setting
 from gruvy.tasks.examples import FOLD, GROUP
 from gruvy.tasks.modalities import sequence, series, several, sound, text
+
+_FARTHEST, _LARGEST = 1e15, 1e150  # standard deviations from the mean; what can be squared
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,11 @@ class Regress:
         per_step = bool(settings.get("per_step"))
         values = np.concatenate(targets) if per_step else np.asarray(targets, np.float64)
         values = values[~np.isnan(values)]
+        if np.abs(values).max() > _LARGEST:
+            raise BadInput(f"the numbers run from {values.min():g} to {values.max():g}; give numbers below 1e150")
         if np.ptp(values) == 0:
             raise BadInput(f"every training row has the number {values[0]:g}; there is nothing to learn from it")
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean, scale = float(values.mean()), float(values.std())
-        if not math.isfinite(scale):
-            raise BadInput(f"the numbers run from {values.min():g} to {values.max():g}; give numbers below 1e150")
-        return cls(mean, scale, per_step)
+        return cls(float(values.mean()), float(values.std()), per_step)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -93,10 +92,21 @@ class Regress:
         """One unit."""
         return 1
 
-    def encode(self, targets: Any, rows: Sequence[int]) -> Tensor:
-        """Standardised numbers, float32 `(rows,)`; `(rows, longest)` of steps, NaN where there is none."""
+    def encode(self, targets: Any, rows: Sequence[int | str]) -> Tensor:
+        """Standardised numbers, float32 `(rows,)`; `(rows, longest)` of steps, NaN where there is none.
+
+        Raises:
+            BadInput: a number is so far from those of the training that its error cannot be written.
+        """
         if not self.per_step:
-            return torch.tensor((np.asarray(targets, np.float64) - self.mean) / self.scale, dtype=torch.float32)
+            found = (np.asarray(targets, np.float64) - self.mean) / self.scale
+            if (far := np.flatnonzero(np.abs(found) > _FARTHEST)).size:
+                row, number = rows[far[0]], targets[far[0]]
+                raise BadInput(
+                    f"{row if isinstance(row, str) else f'row {row}'} has the number {number:g}, and those of the "
+                    f"training are about {self.mean:g} (standard deviation {self.scale:g}); correct it, or leave it out"
+                )
+            return torch.tensor(found, dtype=torch.float32)
         padded = np.full((len(targets), max(map(len, targets))), np.nan)
         for row, values in zip(padded, targets, strict=True):
             row[: len(values)] = values

@@ -40,7 +40,7 @@ class Tag:
     study: ClassVar[str] = "tag"
     columns: ClassVar[Mapping[str, Column]] = {
         "sequence": Column("text", None, "column with the sequences; a number, from 1, of a CoNLL file", optional=True),
-        "tags": Column("text", None, "column with as many tags, in a string or with spaces between", optional=True),
+        "tags": Column("text", None, "column with as many tags: a string, a list, or apart by spaces", optional=True),
         "mask": Column("text", None, "column with 1 where a step counts, and 0", optional=True),
         "group": GROUP,
     }
@@ -137,9 +137,9 @@ class Tag:
         tags, counts = np.unique(theirs, return_counts=True)
         figures = _f1(ours, theirs)
         order = np.argsort(-counts, kind="stable")[:_MOST_SHOWN]
-        width = max(12, *(len(tag) for tag in tags))
-        more = f", the {_MOST_SHOWN} most frequent of {len(tags)}" if len(tags) > _MOST_SHOWN else ""
-        lines = [f"{'tag' + more:<{width}}{'precision':>12}{'recall':>10}{'F1':>10}{'steps':>10}"]
+        title = f"tag, the {_MOST_SHOWN} most frequent of {len(tags)}" if len(tags) > _MOST_SHOWN else "tag"
+        width = max(12, len(title), *(len(tag) for tag in tags))
+        lines = [f"{title:<{width}}{'precision':>12}{'recall':>10}{'F1':>10}{'steps':>10}"]
         for i in order:
             precision, recall, f1 = figures[i]
             lines.append(f"{tags[i]:<{width}}{precision:>12.4f}{recall:>10.4f}{f1:>10.4f}{counts[i]:>10}")

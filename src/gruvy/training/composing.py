@@ -16,6 +16,7 @@ from torch import Tensor
 from gruvy import artefact
 from gruvy.data.music.midi import KEYS, LOWEST
 from gruvy.data.music.rolls import EncodedRolls, RollInputs, read_music
+from gruvy.data.music.rolls import Music as ReadMusic
 from gruvy.errors import BadInput
 from gruvy.models.sampling import Sampling
 from gruvy.tasks.modalities import rolls as modality
@@ -53,27 +54,29 @@ class MusicStudy:
 
     kind = modality.KIND
 
-    def __init__(self, request: Request):
+    def __init__(self, request: Request, music: ReadMusic | None = None):
+        """Read the files that are asked for, or learn from all of `music`."""
         self.request = request
-        if request.data is None:
+        if request.data is None and music is None:
             raise BadInput("gruvy train music needs music; give --data FILE (.mat, .npz) or MIDI files or a folder")
         self.task, recipe = Music(), named_recipe(self.kind, request.recipe)
         assert isinstance(recipe, MusicRecipe)
         self.recipe = recipe
-        paths = [request.data, *request.more_data]
-        self.music = read_music(paths, request.filled(Music.settings)["steps_per_beat"])
-        self.divided = divided(self.music, request.seed)
+        paths = [] if request.data is None else [request.data, *request.more_data]
+        self.music = music or read_music(paths, request.filled(Music.settings)["steps_per_beat"])
+        self.divided = divided(self.music, request.seed, tested=music is None)
         self.parts = self.divided.parts
+        name = request.data or "what was given"
         if not any(roll.any() for roll in self.parts["train"].rolls):
-            raise BadInput(f"{request.data}: no key is ever held in the pieces to train on; give others")
+            raise BadInput(f"{name}: no key is ever held in the pieces to train on; give others")
         self.data: dict[str, Any] = {
             "columns": {}, "package": None, "paths": [str(Path(path).resolve()) for path in paths],
             "sha256": self.music.digest(), "steps_per_beat": self.music.steps_per_beat,
         }  # fmt: skip
         counts = {part: f"{len(p)} pieces ({sum(map(len, p.rolls)):,} steps)" for part, p in self.parts.items()}
-        self.size = f"{', '.join(Path(path).name for path in paths[:3])}: {counts['train']} to train on"
+        self.size = f"{', '.join(Path(path).name for path in paths[:3]) or name}: {counts['train']} to train on"
         said = ", ".join(f"{count} {_FOR[part]}" for part, count in counts.items())
-        self.introduction = "\n".join([f"{request.data}: {said}", *self.music.notes, *_odd(self.parts["train"].rolls)])
+        self.introduction = "\n".join([f"{name}: {said}", *self.music.notes, *_odd(self.parts["train"].rolls)])
 
     @property
     def loss(self) -> Callable[[Tensor, Tensor], Tensor]:

@@ -21,7 +21,7 @@ from gruvy.training.judging import judge_examples
 from gruvy.training.loop import Rows
 from gruvy.training.parts import split_examples
 from gruvy.training.pretrained import Pretrained
-from gruvy.training.reading import Examples, read_examples
+from gruvy.training.reading import Examples, left_out, read_examples
 from gruvy.training.request import Outcome, Request
 from gruvy.training.source import check_options, source_for
 from gruvy.training.study import Fit
@@ -63,7 +63,7 @@ class ExampleStudy:
             self.data["pretrained"] = self.pretrained.hashes
         name = "examples" if source is None else str(source.name or source.path)
         self.size = f"{Path(name).name}, {len(self.examples.rows)} rows"
-        self.introduction = _introduction(name, self.kind, self.examples, self.split)
+        self.introduction = _introduction(name, self.examples, self.split)
 
     @property
     def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
@@ -126,13 +126,12 @@ class ExampleStudy:
         return found
 
 
-def _introduction(name: str, kind: str, examples: Examples, split: Split) -> str:
-    why = "a recording cannot be read, or a cell is empty" if kind == "sound" else "a cell is empty"
-    left_out = f", {examples.dropped} left out because {why}" if examples.dropped else ""
+def _introduction(name: str, examples: Examples, split: Split) -> str:
+    dropped = f", {examples.dropped} left out because a cell is empty" if examples.dropped else ""
     groups = f"; {len(set(examples.groups))} groups, each on one side of the test part" if examples.groups else ""
     first = (
-        f"{name}: {len(examples.rows)} rows{left_out}; {len(split.train)} to train on, "
+        f"{name}: {len(examples.rows)} rows{dropped}; {len(split.train)} to train on, "
         f"{len(split.validation)} to validate, {len(split.test)} to test "
         f"({split.duplicates} duplicates kept together{groups})"
     )
-    return "\n".join([first, *examples.notes])
+    return "\n".join([first, *left_out(0, examples.unreadable), *examples.notes])

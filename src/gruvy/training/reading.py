@@ -25,7 +25,7 @@ class Examples:
         inputs: one a row: a text, a sequence of symbols, a path; a mapping from role to these where there are several.
         targets: None where they were not asked for.
         rows: the file's row of each, from 1.
-        dropped: rows left out because a cell was empty or a recording cannot be read.
+        dropped: rows left out because a cell is empty; unreadable: recordings left out because they cannot be read.
         groups: what must stay in one part of a split, as the user names it; None for nothing.
         notes: how the files were read, a sentence each.
     """
@@ -34,6 +34,7 @@ class Examples:
     targets: Any
     rows: np.ndarray
     dropped: int = 0
+    unreadable: Sequence[Path] = ()
     groups: Any = None
     notes: Sequence[str] = ()
 
@@ -41,6 +42,14 @@ class Examples:
         """The examples at `positions`."""
         inputs, targets = ([column[i] for i in positions] for column in (self.inputs, self.targets))
         return Examples(inputs, targets, self.rows[positions])
+
+
+def left_out(dropped: int, unreadable: Sequence[Path]) -> list[str]:
+    """A sentence each about rows left out because of an empty cell and recordings that cannot be read."""
+    empty = [f"rows left out because a cell is empty: {dropped}"] if dropped else []
+    if not unreadable:
+        return empty
+    return [*empty, f"recordings left out that cannot be read: {len(unreadable)}, such as {unreadable[0]}"]
 
 
 def read_examples(task: type[ExampleTask], source: Source, targeted: bool = True) -> Examples:
@@ -74,7 +83,7 @@ def _table(task: type[ExampleTask], source: Source, targeted: bool) -> Examples:
     if source.rename and targets is not None:
         targets = [source.rename.get(str(target), target) for target in targets]
     groups = cells[roles["group"]] if "group" in roles else None
-    return Examples(inputs, targets, table.rows, table.dropped, groups)
+    return Examples(inputs, targets, table.rows, table.dropped, groups=groups)
 
 
 def _texts(cells: Mapping[str, list[str]], name: str, path: Path) -> list[str]:
@@ -107,7 +116,9 @@ def _recordings(task: type[ExampleTask], source: Source, targeted: bool) -> Exam
         pattern=source.settings.get("pattern"), target=columns.get(task.target) if targeted else None,
         group=columns.get("group") if targeted else None, drop_empty=source.drop_empty, kind=kind,
     )  # fmt: skip
-    return Examples(found.paths, found.targets, found.rows, found.dropped, found.groups, found.notes)
+    return Examples(
+        found.paths, found.targets, found.rows, found.dropped, found.unreadable, found.groups, found.notes
+    )  # fmt: skip
 
 
 def _fasta(task: type[ExampleTask], source: Source, targeted: bool) -> Examples:

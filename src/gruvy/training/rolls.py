@@ -35,10 +35,13 @@ class Divided:
         return "test" if "test" in self.parts else "validation"
 
 
-def divided(music: Music, seed: int) -> Divided:
+def divided(music: Music, seed: int, tested: bool = True) -> Divided:
     """The parts that the data names, or else a random tenth to validate and a fifth to test on.
 
     Copies of a piece, in whatever key, are kept in one part.
+
+    Args:
+        tested: keep that fifth; without, it is trained on.
 
     Raises:
         BadInput: there is nothing to train on, or nothing to validate.
@@ -52,6 +55,9 @@ def divided(music: Music, seed: int) -> Divided:
                 "on, to validate and to test on: give more pieces"
             )
         split = split_rows(groups, seed=seed)
+        if not tested:
+            learned = np.sort(np.concatenate([split.train, split.test]))
+            return Divided({"train": pieces.take(learned), "validation": pieces.take(split.validation)}, split)
         return Divided({part: pieces.take(getattr(split, part)) for part in _PARTS}, split)
     for part, name in (("train", "traindata"), ("validation", "validdata")):
         if part not in music.parts:

@@ -12,6 +12,7 @@ from typing import Any
 from gruvy.data.fasta import is_fasta
 from gruvy.data.sound.clips import SUFFIXES
 from gruvy.data.sound.recordings import TABLES
+from gruvy.data.tables import read_table
 from gruvy.errors import BadInput
 from gruvy.tasks.contract import ExampleTask, Modality
 
@@ -52,21 +53,48 @@ class Source:
             "settings": {k: str(Path(v).resolve()) if k == "labels" else v for k, v in self.settings.items()},
         }  # fmt: skip
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether `path` is a directory of recordings."""
+        return self.kind == "sound" and "audio" not in self.columns
+
+    @property
+    def is_many(self) -> bool:
+        """Whether a file names others, or is read with them."""
+        return "audio" in self.columns or len(self.files) > 1
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that are read, but for recordings."""
+        labels = self.settings.get("labels")
+        return (self.path, *self.more, *([Path(labels)] if labels else []))
+
     def digest(self) -> str:
-        """SHA-256 of the file; of what recordings are called and how large they are; of several files, of theirs."""
-        if not self.more:
-            return digest(self.path)
-        return hashlib.sha256("".join(digest(path) for path in (self.path, *self.more)).encode()).hexdigest()
+        """SHA-256 of the files and of the recordings in or listed by them."""
+        digests = [digest(self.path, self.columns.get("audio")), *map(digest, self.files[1:])]
+        return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file, or of the names and sizes of the recordings and tables of a directory."""
+def digest(path: Path, audio: str | None = None) -> str:
+    """SHA-256 of a file; of the names and contents of the recordings and tables of a directory.
+
+    Args:
+        audio: the column of a table that lists recordings, which then count, too.
+    """
     if path.is_dir():
         kept = [p for p in path.rglob("*") if p.suffix.lower() in (*SUFFIXES, *TABLES) and p.is_file()]
-        found = sorted(f"{p.relative_to(path)} {p.stat().st_size}" for p in kept)
-        return hashlib.sha256("\n".join(found).encode()).hexdigest()
+        return _digest_of({str(p.relative_to(path)): p for p in kept if not p.name.startswith(".")})
+    if audio is not None:
+        cells = read_table(path, {audio: "text"}, drop_empty=True).columns[audio]
+        return _digest_of({"": path, **{str(cell): path.parent / str(cell) for cell in cells}})
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _digest_of(files: Mapping[str, Path]) -> str:
+    """SHA-256 of names and contents; "" stands for what is not there."""
+    found = [f"{name} {digest(file) if file.is_file() else ''}" for name, file in sorted(files.items())]
+    return hashlib.sha256("\n".join(found).encode()).hexdigest()
 
 
 def kind_of(task: type[ExampleTask], data: str | None, columns: Mapping[str, Any]) -> str:
@@ -121,6 +149,8 @@ def source_for(
         raise BadInput(f"{given} name columns, and there is no file; give --data FILE (CSV, TSV, JSONL or Parquet)")
     if kind == "sequence" and not named.get("sequence"):
         return Source(kind, Path(data), named, tuple(map(Path, more)), reading, drop_empty=drop_empty)
+    if reading.get("labels"):
+        raise BadInput(f"--labels is the table of a FASTA, and {data} has a column for them; leave it out")
     if more:
         raise BadInput(f"--data names {1 + len(more)} files; one is read at a time, but for FASTA")
     if modality is not None and modality.ROLE and not named.get(modality.ROLE):

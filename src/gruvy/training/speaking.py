@@ -17,6 +17,7 @@ from gruvy.data.sound.transcripts import Transcripts, to_symbols
 from gruvy.errors import BadInput
 from gruvy.models.ctc import fewest_steps
 from gruvy.tasks.modalities import utterances as modality
+from gruvy.tasks.modalities.sound import groups
 from gruvy.tasks.recipes import SpeechRecipe
 from gruvy.tasks.recipes import recipe as named_recipe
 from gruvy.tasks.speech import ANY, KNOWN, Speech
@@ -24,6 +25,7 @@ from gruvy.training import report
 from gruvy.training import utterances as judging
 from gruvy.training.loop import Rows
 from gruvy.training.parts import split_examples
+from gruvy.training.reading import left_out
 from gruvy.training.request import Outcome, Request
 from gruvy.training.source import digest
 from gruvy.training.study import Fit
@@ -39,9 +41,10 @@ class SpeechStudy:
 
     kind = modality.KIND
 
-    def __init__(self, request: Request):
+    def __init__(self, request: Request, recordings: Transcripts | None = None):
+        """Read the manifests that are asked for, or learn from all of `recordings`."""
         settings = request.filled(Speech.settings)
-        if request.data is None:
+        if request.data is None and recordings is None:
             raise BadInput("gruvy train speech needs a manifest; give --data FILE --audio COLUMN --transcript COLUMN")
         self.request = request
         self.recipe = _recipe(request.recipe, settings)
@@ -52,14 +55,19 @@ class SpeechStudy:
         self.read = {
             part: judging.read_manifest(path, self.columns, request.drop_empty) for part, path in self.files.items()
         }
+        if recordings is not None:
+            self.read["train"] = recordings
         self.parts, self.digests = self._split()
         self.task, self.words = Speech.fit(self.parts["train"].texts, settings), settings["words"]
         self.compared: dict[str, float] = {}
-        described = {p: {"path": str(Path(f).resolve()), "sha256": digest(Path(f))} for p, f in self.files.items()}
+        described = {
+            p: {"path": str(Path(f).resolve()), "sha256": digest(Path(f), self.columns["audio"])}
+            for p, f in self.files.items()
+        }  # fmt: skip
         self.data = {
             "columns": self.columns, "package": None, "drop_empty": request.drop_empty, "files": described,
         }  # fmt: skip
-        self.size = f"{Path(request.data).name}, {sum(map(len, self.parts.values()))} recordings"
+        self.size = f"{self._name}, {sum(map(len, self.parts.values()))} recordings"
         self.introduction = self._introduction()
 
     @property
@@ -84,7 +92,7 @@ class SpeechStudy:
         self.short = {name: len(self.parts[name]) - len(rows) for name, rows in kept.items()}
         if not all(map(len, kept.values())):
             raise BadInput(
-                "every recording is too short for its transcript; check that the column of transcripts is the right one"
+                "every recording is too short for its transcript; check that each transcript is that of its recording"
             )
         train, validation = (
             Rows(
@@ -142,9 +150,13 @@ class SpeechStudy:
         split = {"seed": self.request.seed, "rows": {name: part.rows.tolist() for name, part in self.parts.items()}}
         return Outcome("\n\n".join(printed), measured, {"split.json": json.dumps(split)})
 
-    def _split(self) -> tuple[dict[str, Transcripts], dict[str, list[str]]]:
-        """The parts, and the hash of each of their recordings."""
-        digests = {name: [digest(path) for path in part.paths] for name, part in self.read.items()}
+    @property
+    def _name(self) -> str:
+        return Path(self.files["train"]).name if self.files else "what was given"
+
+    def _split(self) -> tuple[dict[str, Transcripts], dict[str, list[Any]]]:
+        """The parts (without a test part where no files were read), and what equal recordings in them share."""
+        digests = {name: self._marks(part) for name, part in self.read.items()}
         data, hashes = self.read["train"], digests["train"]
         if len(self.read) == len(PARTS):
             return self.read, digests
@@ -156,20 +168,25 @@ class SpeechStudy:
         same = np.unique(hashes, return_inverse=True)[1]
         dealt = split_examples(same, data.groups, None, None, self.request.seed)
         own = {"validation": dealt.validation, "test": dealt.test}
-        kept = {name: rows for name, rows in own.items() if name not in self.read}
+        wanted = PARTS if self.files else PARTS[:2]
+        kept = {name: rows for name, rows in own.items() if name in wanted and name not in self.read}
         rows = {"train": np.setdiff1d(np.arange(len(data)), np.concatenate(list(kept.values()))), **kept}
         parts = {**self.read, **{name: data.take(chosen) for name, chosen in rows.items()}}
         found = {**digests, **{name: [hashes[i] for i in chosen] for name, chosen in rows.items()}}
-        return {name: parts[name] for name in PARTS}, found
+        return {name: parts[name] for name in wanted}, found
+
+    def _marks(self, part: Transcripts) -> list[Any]:
+        return [digest(path) for path in part.paths] if self.files else groups(part.paths).tolist()
 
     def _introduction(self) -> str:
         parts, train = self.parts, self.parts["train"]
         counted = ", ".join(f"{len(part):,} recordings {_FOR[name]}" for name, part in parts.items())
-        lines = [f"{Path(str(self.request.data)).name}: {counted}; {len(self.task.characters)} characters"]
+        lines = [f"{self._name}: {counted}; {len(self.task.characters)} characters"]
         dropped = sum(part.dropped for part in self.read.values())
         if dropped:
             lines.append(f"{dropped} row(s) with an empty cell were left out")
-        for name in ("validation", "test"):
+        lines += [line for part in self.read.values() for line in left_out(0, part.unreadable)]
+        for name in list(parts)[1:]:
             lines += judging.strange_characters(parts[name].texts, self.task.characters, f"{name} part")
             shared = len(set(self.digests[name]) & set(self.digests["train"]))
             if shared:

@@ -87,17 +87,18 @@ class TagStudy:
 
     kind = modality.KIND
 
-    def __init__(self, request: Request):
+    def __init__(self, request: Request, tagged: Tagged | None = None):
+        """Read the files that are asked for, or learn from all of `tagged`."""
         self.request = request
         settings = request.filled(Tag.settings)
-        if request.data is None:
+        if request.data is None and tagged is None:
             raise BadInput("gruvy train tag needs data; give --data FILE, a table or a file in CoNLL's manner")
         if settings["fold"] and settings["test"]:
             raise BadInput("--fold and --test are both given; with --test, all of the data is learned from")
         files = {"train": request.data, "validation": settings["valid"], "test": settings["test"]}
         self.files = {part: str(path) for part, path in files.items() if path}
         self.columns = {role: name for role, name in request.columns.items() if name}
-        self.parts = self._parts(settings["fold"])
+        self.parts = self._parts(settings["fold"], tagged)
         self.task = Tag.fit(self.parts["train"])
         self.tags = {name: self.task.encode(part) for name, part in self.parts.items()}
         if "validation" in self.parts and not any((tags >= 0).any() for tags in self.tags["validation"]):
@@ -110,7 +111,7 @@ class TagStudy:
             "columns": self.columns, "package": None, "drop_empty": request.drop_empty, "files": described,
             "fold": settings["fold"],
         }  # fmt: skip
-        self.size = f"{Path(request.data).name}, {sum(map(len, self.parts.values()))} sequences"
+        self.size = f"{self._name}, {sum(map(len, self.parts.values()))} sequences"
         self.introduction = self._introduction()
 
     @property
@@ -152,46 +153,56 @@ class TagStudy:
             WINDOWS: task.named(windows.predict(self.encoded["test"])), CONSTANT: constant(trained, part)
         }  # fmt: skip
         figures = {name: task.metrics(tags, part) for name, tags in baselines.items()}
-        ours, theirs = task.scores(said, part), task.scores(baselines[WINDOWS], part)
+        best = max(figures, key=lambda name: figures[name][task.score])
+        ours, theirs = task.scores(said, part), task.scores(baselines[best], part)
         bootstrap = report.paired_bootstrap(ours, theirs, self.request.seed)
+        beside = f"beside the {best}: {report.comparison(task.score, bootstrap, 'the sequences')}"
         few = " (too few to tell models apart)" if len(part) < _FEW else ""
         printed = [
             f"test part: {len(part)} sequences{few}, {part.steps:,} steps that count",
             *([strange] if (strange := task.strange(part)) else []),
             report.table({"model": measured["metrics"], **figures}),
-            f"beside the {WINDOWS}: {report.comparison(task.score, bootstrap, 'the sequences')}",
+            *([beside] if len(part) > 1 else []),
             f"{measured['steps_a_second']:,.0f} steps a second",
             f"model\n{task.details(said, part)}",
         ]  # fmt: skip
         measured |= {
-            "task": task.name, "baseline": figures[WINDOWS], "best_baseline": WINDOWS, "baselines": figures,
+            "task": task.name, "baseline": figures[best], "best_baseline": best, "baselines": figures,
             "bootstrap": bootstrap,
         }  # fmt: skip
         rows = {name: one.rows.tolist() for name, one in self.parts.items()}
         return Outcome("\n\n".join(printed), measured, {"split.json": json.dumps({"rows": rows})})
 
-    def _parts(self, fold: str | None) -> dict[str, Tagged]:
-        """What is learned from, judged on, and, where there is a file for it, validated on."""
-        train = read_tagged(self.files["train"], self.columns, self.request.drop_empty)
+    @property
+    def _name(self) -> str:
+        return Path(self.files["train"]).name if self.files else "what was given"
+
+    def _parts(self, fold: str | None, tagged: Tagged | None) -> dict[str, Tagged]:
+        """What is learned from and, of files, judged on; where there is a file for it, validated on."""
+        train = tagged
+        if train is None:
+            train = read_tagged(self.files["train"], self.columns, self.request.drop_empty)
         parts = {
             name: read_tagged(path, self.columns, self.request.drop_empty, train.unit)
             for name, path in self.files.items()
             if name != "train"
         }
         self.dropped, self.duplicates = train.dropped, 0
-        if "test" not in parts:
+        if "test" not in parts and tagged is None:
             split = split_examples(together(train), train.groups, None, fold, self.request.seed)
             self.duplicates = split.duplicates
             learn = np.sort(np.concatenate([split.train, split.validation]))
             train, parts["test"] = train.take(learn), train.take(split.test)
-        if not parts["test"].steps:
+        if "test" in parts and not parts["test"].steps:
             raise BadInput("no step of the test part counts, says the mask; give more sequences, or another mask")
         found = {"train": train.take(_counting(train)), **parts}
         self.keys = _apart(found["train"])
-        if "validation" not in parts and len(np.unique(self.keys)) < 2:
+        different = len(np.unique(self.keys))
+        if "validation" not in parts and different < 2:
+            more = "give more, or --valid FILE" if self.files else "give more"
             raise BadInput(
-                f"too few sequences with a step that counts ({len(found['train'])}) to learn from and to validate on; "
-                "give more, or --valid FILE"
+                f"too few different sequences with a step that counts ({different}) to learn from and to validate on; "
+                f"{more}"
             )
         return found
 
@@ -215,7 +226,7 @@ class TagStudy:
         repeated = f" ({self.duplicates} duplicates kept together)" if self.duplicates else ""
         names = ", ".join(self.task.tags[:20]) + (", ..." if len(self.task.tags) > 20 else "")
         return (
-            f"{Path(self.files['train']).name}: sequences of {self.task.unit}, {counts}{repeated}{dropped}; "
+            f"{self._name}: sequences of {self.task.unit}, {counts}{repeated}{dropped}; "
             f"{self.parts['train'].steps:,} steps with {len(self.task.tags)} tags: {names}"
         )
 

@@ -130,7 +130,7 @@ def test_a_broken_file_among_others(tmp_path):
     (tmp_path / "two.mid").write_bytes(b"no")
     music = read_music([tmp_path])
     assert len(music.parts[""]) == 1
-    assert "1 MIDI files are left out; the first: " in music.notes[0]
+    assert "MIDI files left out: 1; the first: " in music.notes[0]
     assert "two.mid" in music.notes[0]
     assert "two.mid is no readable" in refused(tmp_path / "two.mid")
     (tmp_path / "one.mid").unlink()

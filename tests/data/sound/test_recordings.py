@@ -7,7 +7,7 @@ import pytest
 from tests.fixtures.small import write_csv
 from tests.fixtures.sound import names_folder, write
 
-from gruvy.data.sound.recordings import read_recordings
+from gruvy.data.sound.recordings import read_recordings, readable
 from gruvy.errors import BadInput
 
 ONE = np.full(8, 0.1)
@@ -33,6 +33,7 @@ def test_the_folder_is_the_label_where_there_are_several(folders):
     ]  # fmt: skip
     assert found.rows.tolist() == [1, 2, 3, 4]
     assert found.groups is None
+    assert found.notes == ["labels: the folders of the recordings, 'cat', 'deep', 'dog'"]
 
 
 def test_the_name_is_the_label_where_there_is_one_folder(named):
@@ -84,7 +85,16 @@ def test_what_cannot_be_read_is_left_out_on_request(folders):
     (folders / "dog" / "broken.wav").write_text("no sound")
     write(folders / "cat" / "empty.wav", np.zeros(0))
     found = read_recordings(folders, drop_empty=True)
-    assert (len(found.paths), len(found.targets), found.dropped) == (4, 4, 2)
+    assert (len(found.paths), len(found.targets), found.dropped) == (4, 4, 0)
+    assert [path.name for path in found.unreadable] == ["empty.wav", "broken.wav"]
+    with pytest.raises(BadInput, match="has no samples"):
+        readable(found.unreadable)
+
+
+def test_recordings_of_a_table_that_are_not_there_are_left_out_on_request(folders):
+    table = write_csv(folders / "t.csv", [{"path": p, "label": "x"} for p in ("dog/a1b-x-0.wav", "gone.wav")])
+    found = read_recordings("path", data=table, drop_empty=True)
+    assert (len(found.paths), found.rows.tolist(), found.unreadable) == (1, [1], [folders / "gone.wav"])
 
 
 @pytest.mark.parametrize(
@@ -116,10 +126,12 @@ def test_folders_and_tables_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(BadInput, match="no part that some recordings share"):
         read_recordings(tmp_path, group="speaker")
     table = write_csv(tmp_path / "t.csv", [{"path": f"{n}-{n}.wav", "label": "x"} for n in range(3)])
-    with pytest.raises(BadInput, match=r"lists .*0-0.wav and 2 more, where there is no file"):
+    with pytest.raises(BadInput, match=r"lists '.*0-0.wav' and 2 more, where there is no file"):
         read_recordings("path", data=table)
-    with pytest.raises(BadInput, match="columns of their own"):
+    with pytest.raises(BadInput, match="column 'path' is named twice"):
         read_recordings("path", data=table, target="path")
+    with pytest.raises(BadInput, match="column 'label' is named twice"):
+        read_recordings("path", data=table, target="label", group="label")
     with pytest.raises(BadInput, match="has no place beside --data"):
         read_recordings("path", data=table, label_from="folder")
     write_csv(tmp_path / "u.csv", [{"a": "b"}])
@@ -133,5 +145,5 @@ def test_folders_and_tables_that_do_not_fit_are_refused(tmp_path):
 def test_recordings_beside_the_folders_of_labels_are_refused(tmp_path):
     for name in ("rise/1.wav", "fall/1.wav", "stray.wav"):
         write(tmp_path / name, np.zeros(100))
-    with pytest.raises(BadInput, match=r"1 recordings are in no folder of a label, such as .*stray\.wav"):
+    with pytest.raises(BadInput, match=r"in no folder of a label: 1, such as .*stray\.wav"):
         read_recordings(tmp_path)

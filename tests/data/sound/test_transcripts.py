@@ -1,6 +1,8 @@
 """Manifests of recordings, and texts as symbols."""
 
+import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.fixtures.small import write_csv
@@ -19,7 +21,7 @@ ROWS = [
 def manifest(tmp_path):
     (tmp_path / "sub").mkdir()
     for name in ("a.wav", "sub/b.wav"):
-        (tmp_path / name).write_bytes(b"")
+        soundfile.write(tmp_path / name, np.ones(9), 8000)
     return write_csv(tmp_path / "clips.csv", ROWS)
 
 
@@ -31,7 +33,16 @@ def test_a_manifest_is_read(manifest):
     second = found.take([1])
     assert (second.texts, second.groups, second.rows.tolist()) == (["caf\u00e9"], ["bo"], [2])
     assert read_transcripts(manifest, "file", "said", drop_empty=True).groups is None
-    assert read_paths(manifest, "file") == [manifest.parent / row["file"] for row in ROWS]
+    assert read_paths(manifest, "file").paths == [manifest.parent / row["file"] for row in ROWS]
+
+
+def test_what_cannot_be_read_is_left_out_on_request(manifest):
+    (manifest.parent / "a.wav").write_text("no sound")
+    found = read_transcripts(manifest, "file", "said", "who", drop_empty=True)
+    assert (found.texts, found.groups, found.rows.tolist()) == (["caf\u00e9"], ["bo"], [2])
+    assert (found.dropped, found.unreadable) == (1, [manifest.parent / "a.wav"])
+    heard = read_paths(manifest, "file", drop_empty=True)
+    assert (heard.paths, heard.rows.tolist()) == ([manifest.parent / "sub/b.wav"], [2])
 
 
 def test_what_is_wrong_with_a_manifest_is_told(manifest, tmp_path):
@@ -45,7 +56,7 @@ def test_what_is_wrong_with_a_manifest_is_told(manifest, tmp_path):
             read_transcripts(manifest, *columns)
     missing = write_csv(tmp_path / "missing.csv", [*ROWS[:2], {**ROWS[0], "file": "x.wav"}, {**ROWS[0], "file": "y"}])
     for read in (lambda: read_transcripts(missing, "file", "said"), lambda: read_paths(missing, "file")):
-        with pytest.raises(BadInput, match=r"missing\.csv lists .*x\.wav and 1 more, where there is no file"):
+        with pytest.raises(BadInput, match=r"missing\.csv lists '.*x\.wav' and 1 more, where there is no file"):
             read()
     with pytest.raises(BadInput, match="no such file"):
         read_transcripts(tmp_path / "nowhere.csv", "file", "said")

@@ -84,6 +84,8 @@ def read_music(paths: Sequence[str | Path], steps_per_beat: int | None = None) -
     if steps_per_beat is not None and not 1 <= steps_per_beat <= midi.FINEST:
         raise BadInput(f"--steps-per-beat {steps_per_beat}: expected a whole number from 1 to {midi.FINEST}")
     files = [Path(path) for path in paths]
+    if not all(str(path).strip() for path in paths):
+        raise BadInput("an empty path came; give a MIDI file, or a folder of them")
     for file in files:
         if not file.exists():
             raise BadInput(f"{file}: no such file or directory")
@@ -201,7 +203,7 @@ def _read_midi(paths: Sequence[Path], steps_per_beat: int) -> Music:
     if broken and not rolls:
         raise BadInput(f"none of the {len(broken)} MIDI files can be used; the first: {broken[0]}")
     if broken:
-        notes.insert(0, f"{len(broken)} MIDI files are left out; the first: {broken[0]}")
+        notes.insert(0, f"MIDI files left out: {len(broken)}; the first: {broken[0]}")
     tempo = float(np.median(tempos)) if tempos else midi.TEMPO
     return _music({"": rolls}, notes, ", ".join(map(str, paths)), steps_per_beat, tempo)
 

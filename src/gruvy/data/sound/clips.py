@@ -106,6 +106,8 @@ def _naming(path: str | os.PathLike[str]) -> Iterator[Any]:
     """The library that reads sound; what it refuses becomes a sentence about the file."""
     import soundfile
 
+    if not str(path).strip():
+        raise BadInput("an empty path came; give a recording")
     if Path(path).is_dir():
         raise BadInput(f"{path} is a directory; give --audio {path} for the recordings in it")
     if not Path(path).is_file():

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from gruvy.data.sound.clips import SUFFIXES, read_clip
-from gruvy.data.tables import read_table
+from gruvy.data.tables import listed, read_table
 from gruvy.errors import BadInput
 
 FOLDER, NAME, MANIFEST = LABELLED_BY = ("folder", "name", "manifest")
@@ -30,7 +30,7 @@ class Recordings:
         targets: a label of each, or a number; None where none were asked for.
         groups: what must stay on one side of a split; None where none was asked for.
         rows: int64, of the manifest, or the places in the order of paths, from 1.
-        dropped: recordings left out because a cell is empty or the file cannot be read.
+        dropped: rows left out because a cell is empty; unreadable: recordings left out because they cannot be read.
         notes: how labels and groups were found, a sentence each.
     """
 
@@ -39,6 +39,7 @@ class Recordings:
     groups: list[str] | None
     rows: np.ndarray
     dropped: int = 0
+    unreadable: Sequence[Path] = ()
     notes: Sequence[str] = ()
 
 
@@ -111,12 +112,15 @@ def _check_folders(directory: Path, paths: Sequence[Path], label_from: str) -> N
     """Refuse recordings beside the folders of labels."""
     loose = [path for path in paths if path.parent == directory]
     if label_from == FOLDER and 0 < len(loose) < len(paths):
-        raise BadInput(f"{len(loose)} recordings are in no folder of a label, such as {loose[0]}; move or remove them")
+        raise BadInput(
+            f"recordings in no folder of a label: {len(loose)}, such as {loose[0]}; move them to one, or remove them"
+        )
 
 
 def _named(paths: list[Path], label_from: str, pattern: str | None, target: str, group: str | None) -> Recordings:
     fields = _fields(paths, pattern) if pattern is not None else {}
-    labels, notes = [path.parent.name for path in paths], ["labels: the folders of the recordings"]
+    labels = [path.parent.name for path in paths]
+    notes = [f"labels: the folders of the recordings, {listed(sorted(set(labels)))}"]
     if label_from == NAME and pattern is not None:
         labels, notes = _field(fields, target, pattern), [f"labels: {{{target}}} in the names {pattern}"]
     elif label_from == NAME:
@@ -190,15 +194,17 @@ def _listed(
     columns: dict[str, Any] = {audio: "text"}
     if kind is not None:
         target = target or "label"
+        named = [audio, target, *([group] if group is not None else [])]
+        twice = [name for name in named if named.count(name) > 1]
+        if twice:
+            raise BadInput(f"column {twice[0]!r} is named twice; recordings, targets and groups each need their own")
         columns |= {target: kind} | ({group: "label"} if group is not None else {})
-        if len(columns) < 2 + (group is not None):
-            raise BadInput(f"recordings, what is to be learned and groups are all in columns of their own, not {audio}")
     read = read_table(table, columns, drop_empty=drop_empty)
     cells: Any = read.columns
-    paths = found_files(table, cells[audio], directory)
+    paths = found_files(table, cells[audio], directory, drop_empty)
     return Recordings(
         paths, cells[target] if kind is not None and target else None, cells[group] if kind and group else None,
-        read.rows, read.dropped, notes,
+        read.rows, read.dropped, notes=notes,
     )  # fmt: skip
 
 
@@ -212,11 +218,13 @@ def _path_column(table: Path) -> str:
     raise BadInput(f"{table} has no column of recordings; name it with --data {table} --audio COLUMN")
 
 
-def found_files(table: Path, cells: Sequence[str], directory: Path | None = None) -> list[Path]:
+def found_files(
+    table: Path, cells: Sequence[str], directory: Path | None = None, missing_ok: bool = False
+) -> list[Path]:
     """The files that a table lists, relative to it or, in a directory of recordings, wherever their names are.
 
     Raises:
-        BadInput: one is not there.
+        BadInput: one is not there, and that is not `missing_ok`.
     """
     paths = [table.parent / cell for cell in cells]
     missing = [place for place, path in enumerate(paths) if not path.is_file()]
@@ -228,34 +236,43 @@ def found_files(table: Path, cells: Sequence[str], directory: Path | None = None
             same = places.get(paths[place].name, [])
             paths[place] = same[0] if len(same) == 1 else paths[place]
     gone = [path for path in paths if not path.is_file()]
-    if gone:
+    if gone and not missing_ok:
         more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
         raise BadInput(
-            f"{table} lists {gone[0]}{more}, where there is no file; paths are relative to the table: correct them, or "
-            "leave those rows out"
+            f"{table} lists {str(gone[0])!r}{more}, where there is no file; paths are relative to the table: "
+            "correct them, or leave those rows out"
         )
     return paths
 
 
 def _numbered(paths: list[Path], labels: Any, groups: list[str] | None, notes: Sequence[str]) -> Recordings:
-    return Recordings(paths, labels, groups, np.arange(1, len(paths) + 1), 0, notes)
+    return Recordings(paths, labels, groups, np.arange(1, len(paths) + 1), notes=notes)
 
 
 def _readable(found: Recordings) -> Recordings:
     """Without the recordings that cannot be read."""
-    kept = [place for place, path in enumerate(found.paths) if _is_readable(path)]
-    if not kept:
-        read_clip(found.paths[0], _ANY_RATE)  # refuses
+    kept, unreadable = readable(found.paths)
     targets, groups = (
         None if column is None else [column[place] for place in kept] for column in (found.targets, found.groups)
     )
-    dropped = found.dropped + len(found.paths) - len(kept)
-    return Recordings([found.paths[place] for place in kept], targets, groups, found.rows[kept], dropped, found.notes)
+    paths = [found.paths[place] for place in kept]
+    return replace(
+        found, paths=paths, targets=targets, groups=groups, rows=found.rows[kept], unreadable=unreadable
+    )  # fmt: skip
 
 
-def _is_readable(path: Path) -> bool:
-    try:
-        read_clip(path, _ANY_RATE)
-    except BadInput:
-        return False
-    return True
+def readable(paths: Sequence[Path]) -> tuple[list[int], list[Path]]:
+    """The places of recordings that can be read, and the paths of the others.
+
+    Raises:
+        BadInput: none can.
+    """
+    refused: dict[int, BadInput] = {}
+    for place, path in enumerate(paths):
+        try:
+            read_clip(path, _ANY_RATE)
+        except BadInput as error:
+            refused[place] = error
+    if len(refused) == len(paths):
+        raise refused[0]
+    return [place for place in range(len(paths)) if place not in refused], [paths[place] for place in refused]

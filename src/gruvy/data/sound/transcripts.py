@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gruvy.data.sound.recordings import found_files
+from gruvy.data.sound.recordings import Recordings, found_files, read_recordings, readable
 from gruvy.data.tables import read_table
 from gruvy.errors import BadInput
 
@@ -23,7 +23,8 @@ class Transcripts:
     Attributes:
         paths: of the recordings; texts: what is said in each.
         groups: which speaker, or whatever must stay in one part, each is of; None where none was asked for.
-        rows: int64, of the manifest, from 1; dropped: rows left out because a cell was empty.
+        rows: int64, of the manifest, from 1.
+        dropped: rows left out because a cell is empty; unreadable: recordings left out because they cannot be read.
     """
 
     paths: list[Path]
@@ -31,6 +32,7 @@ class Transcripts:
     groups: list[str] | None
     rows: np.ndarray
     dropped: int = 0
+    unreadable: Sequence[Path] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -48,6 +50,7 @@ def read_transcripts(
 
     Args:
         audio: the column of paths, relative to the manifest; transcript: that of what is said; group: of speakers.
+        drop_empty: leave out recordings that cannot be read, and rows with an empty cell, instead of refusing them.
 
     Raises:
         BadInput: see `gruvy.data.tables.read_table`; one column for two things; recordings that are not there.
@@ -58,19 +61,22 @@ def read_transcripts(
     kinds: dict[str, Any] = dict.fromkeys(names, "text")
     table = read_table(file, kinds, drop_empty=drop_empty)
     cells: Any = table.columns
-    paths = found_files(Path(file), cells[audio])
+    paths = found_files(Path(file), cells[audio], missing_ok=drop_empty)
     texts = [plain(text) for text in cells[transcript]]
-    return Transcripts(paths, texts, list(cells[group]) if group else None, table.rows, table.dropped)
+    found = Transcripts(paths, texts, list(cells[group]) if group else None, table.rows, table.dropped)
+    if not drop_empty:
+        return found
+    kept, unreadable = readable(paths)
+    return replace(found.take(kept), dropped=table.dropped, unreadable=unreadable)
 
 
-def read_paths(file: str | os.PathLike[str], audio: str, drop_empty: bool = False) -> list[Path]:
+def read_paths(file: str | os.PathLike[str], audio: str, drop_empty: bool = False) -> Recordings:
     """The recordings that a manifest lists.
 
     Raises:
         BadInput: see `read_transcripts`.
     """
-    cells: Any = read_table(file, {audio: "text"}, drop_empty=drop_empty).columns
-    return found_files(Path(file), cells[audio])
+    return read_recordings(audio, data=file, drop_empty=drop_empty, kind=None)
 
 
 def plain(text: str) -> str:

@@ -33,26 +33,56 @@ def build_model(inputs: RollInputs, output_size: int, recipe: MusicRecipe, cell:
     return music_model(
         KEYS, cell, embedding_size=recipe.embedding_size, hidden_size=recipe.hidden_size,
         num_layers=recipe.num_layers, chord_size=recipe.chord_size, transposition=recipe.transposition,
-        input_dropout=recipe.input_dropout, layer_dropout=recipe.layer_dropout,
+        recall_size=recipe.recall_size, input_dropout=recipe.input_dropout, layer_dropout=recipe.layer_dropout,
         output_dropout=recipe.output_dropout, engine=engine,
     )  # fmt: skip
 
 
 def predict(trained: Any, raw: Any) -> Any:
-    """The probability of each key at the step after each step of a roll `(steps, 88)`, the same shape; for a list of
+    """The probability of each key at the step after each step of a roll `(steps, 88)`, the same shape; for several
     rolls, a list.
 
     Raises:
-        BadInput: it is no roll, or it has no steps.
+        BadInput: something is no roll, or has no steps.
     """
-    if isinstance(raw, (list, tuple)) and np.ndim(raw[0] if raw else raw) == 2:
-        return [predict(trained, roll) for roll in raw]
-    encoded = trained.inputs([raw])
-    if not len(encoded.rolls[0]):
-        raise BadInput(f"the roll has no steps; expected (steps, {KEYS})")
-    trained.model.eval()
-    with torch.inference_mode():
-        return trained.model.next_scores(trained.inputs.collate(encoded, [0]))[0].sigmoid().numpy()
+    if _is_several(raw):
+        return [_next(trained, roll) for roll in [_some_steps(one, f"roll {i}") for i, one in enumerate(raw, 1)]]
+    return _next(trained, _some_steps(raw, "the roll"))
+
+
+def _is_several(raw: Any) -> bool:
+    try:
+        return np.ndim(raw) != 2 and np.iterable(raw) and not isinstance(raw, str)
+    except ValueError:  # rolls of several lengths
+        return True
+
+
+def _some_steps(raw: Any, name: str) -> np.ndarray:
+    roll = roll_of(raw, name)
+    if not len(roll):
+        raise BadInput(f"{name} has no steps; expected (steps, {KEYS})")
+    return roll
+
+
+def roll_of(raw: Any, name: str) -> np.ndarray:
+    """What a user has, as `as_roll` gives it.
+
+    Raises:
+        BadInput: it is no roll.
+    """
+    if isinstance(raw, str) or not np.iterable(raw):
+        raise BadInput(
+            f"{name} is {raw!r:.60}; expected an array (steps, {KEYS}): of a MIDI file it is "
+            "gruvy.data.music.midi.read(FILE, STEPS_PER_BEAT).roll"
+        )
+    return as_roll(raw, name)
+
+
+@torch.inference_mode()
+def _next(trained: Any, roll: np.ndarray) -> np.ndarray:
+    batch = trained.inputs.collate(EncodedRolls([roll]), [0])
+    found: np.ndarray = trained.model.eval().next_scores(batch)[0].sigmoid().numpy()
+    return found
 
 
 @torch.inference_mode()
@@ -78,16 +108,18 @@ def generate(trained: Any, prompt: Any, length: int, sampling: Sampling, seed: i
         prompt: `(steps, 88)`; "" for none.
 
     Raises:
-        BadInput: the prompt is no roll.
+        BadInput: the prompt is no roll, or the length no number of steps.
     """
+    if not isinstance(length, (int, np.integer)) or length < 0:
+        raise BadInput(f"the length is {length!r}; expected a number of steps of at least 0")
     network, rng = trained.model.network.eval(), np.random.default_rng(seed)
-    begun = np.zeros((0, KEYS)) if isinstance(prompt, str) and not prompt else as_roll(prompt, "the prompt")
-    states: Any = None
-    written = torch.zeros(max(0, length), KEYS)
+    begun = np.zeros((0, KEYS)) if isinstance(prompt, str) and not prompt else roll_of(prompt, "the prompt")
+    played: Any = None
+    written = torch.zeros(length, KEYS)
     heard = torch.cat([torch.zeros(1, KEYS), torch.from_numpy(begun).float()])  # silence comes before a piece
     for place, chord in enumerate(heard):
-        known, states = network.step(chord[None], place, states)
+        known, played = network.step(chord[None], place, played)
     for place in range(len(written)):
         written[place] = network.chords.draw(known[0], sampling, rng)
-        known, states = network.step(written[place][None], len(heard) + place, states)
+        known, played = network.step(written[place][None], len(heard) + place, played)
     return written.numpy().astype(np.uint8)

@@ -41,8 +41,8 @@ def load_inputs(folder: Path, recipe: SpeechRecipe) -> SoundInputs:
 def build_model(inputs: SoundInputs, output_size: int, recipe: SpeechRecipe, cell: Cell, engine: str) -> SpeechModel:
     """The model a recipe describes."""
     augmentation = Augmentation(
-        gain=recipe.gain, colour=recipe.colour, noise=recipe.noise, warp=recipe.warp, pace=recipe.pace,
-        masked_bands=recipe.masked_bands, masked_frames=recipe.masked_frames,
+        gain=recipe.gain, colour=recipe.colour, noise=recipe.noise, warp=recipe.warp, bend=recipe.bend,
+        pace=recipe.pace, masked_bands=recipe.masked_bands, masked_frames=recipe.masked_frames,
     )  # fmt: skip
     return speech_model(
         output_size, inputs.rate, torch.from_numpy(inputs.mean), torch.from_numpy(inputs.scale), cell,
@@ -71,7 +71,8 @@ def predict(trained: Any, raw: Any) -> Any:
     """The transcript of a recording, or of each of several.
 
     Args:
-        raw: a path; samples `(samples,)` or `(samples, channels)` with their rate, `(samples, rate)`; a list of these.
+        raw: a path; an array of samples, `(samples,)` or `(samples, channels)`, at the model's rate; a pair of samples
+            and their rate; a list of these.
 
     Returns:
         `text`.
@@ -79,7 +80,7 @@ def predict(trained: Any, raw: Any) -> Any:
     Raises:
         BadInput: a recording that cannot be read.
     """
-    if isinstance(raw, (str, Path)) or is_sound(raw):
+    if isinstance(raw, (str, Path, np.ndarray)) or is_sound(raw):
         return predict(trained, [raw])[0]
     several = listed(raw)
     return [{"text": said} for said in transcripts(trained, trained.inputs(several))] if several else []

@@ -15,7 +15,7 @@ class MusicRecipe(Recipe):
 
     Attributes:
         window: steps at most that are trained on at once; longer pieces are cut, between bars of most metres.
-        embedding_size, hidden_size, num_layers, chord_size, transposition, input_dropout, layer_dropout,
+        embedding_size, hidden_size, num_layers, chord_size, transposition, recall_size, input_dropout, layer_dropout,
         output_dropout: see `gruvy.models.music.MusicNetwork`.
         music: steps of music aimed at; the epochs follow.
     """
@@ -29,12 +29,13 @@ class MusicRecipe(Recipe):
     patience: int = 25
     averaging: float = 0.995
     judging: float = 0.05
-    window: int = 192
+    window: int = 384
     embedding_size: int = 256
     hidden_size: int = 384
     num_layers: int = 1
     chord_size: int = 128
     transposition: int = 5
+    recall_size: int = 64
     input_dropout: float = 0.1
     layer_dropout: float = 0.1
     output_dropout: float = 0.35

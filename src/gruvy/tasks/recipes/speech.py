@@ -16,7 +16,7 @@ class SpeechRecipe(Recipe):
     Attributes:
         bands: of the log-mel frames.
         stride, hidden_size, num_layers, bidirectional, locked_dropout, dropout: see `gruvy.models.speech.speech_model`.
-        gain, colour, noise, warp, pace, masked_bands, masked_frames: see `gruvy.models.spectra.Augmentation`.
+        gain, colour, noise, warp, bend, pace, masked_bands, masked_frames: see `gruvy.models.spectra.Augmentation`.
         clips: training clips aimed at; the epochs follow.
     """
 
@@ -39,10 +39,11 @@ class SpeechRecipe(Recipe):
     colour: float = 3.0
     noise: float = 0.8
     warp: float = 0.2
+    bend: float = 0.06
     pace: float = 0.2
     masked_bands: float = 0.2
     masked_frames: float = 0.05
-    clips: int = 100_000
+    clips: int = 64_000
 
     def epochs(self, lengths: np.ndarray) -> int:
         """Epochs for training clips of `lengths`, in samples."""
