@@ -81,6 +81,12 @@ def test_identical_recordings_share_a_number(tmp_path):
     assert groups(paths).tolist() == [0, 1, 0, 1]
 
 
+def test_a_recording_that_is_none_is_told_by_its_place_among_all():
+    sounds = [(GAP, RATE)] * 300 + [(None, RATE)]
+    with pytest.raises(BadInput, match="recording 301 is"):
+        groups(sounds)
+
+
 def test_settings_change_the_recipe():
     assert with_settings(SoundRecipe(), {}) == SoundRecipe()
     changed = with_settings(SoundRecipe(), {"features": "mfcc", "rate": 16_000})

@@ -63,7 +63,7 @@ class Tag:
         counts = Counter(_counted(learned.tags, learned.counted))
         if len(counts) < 2:
             held = f"every step that counts has the tag {min(counts)!r}" if counts else "no step counts, says the mask"
-            raise BadInput(f"{held}; tagging needs at least two tags: check the columns of tags and mask")
+            raise BadInput(f"{held}; tagging needs at least two tags: check the tags and the mask")
         return cls(tuple(sorted(counts)), learned.unit, max(sorted(counts), key=counts.__getitem__))
 
     @classmethod

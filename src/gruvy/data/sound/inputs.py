@@ -96,10 +96,10 @@ class SoundInputs:
         inputs.usual = float(np.median(clips.lengths)) / rate
         return inputs
 
-    def __call__(self, sounds: Sequence[Any]) -> SoundValues:
+    def __call__(self, sounds: Sequence[Any], first: int = 1) -> SoundValues:
         """Encode recordings: paths, or pairs of samples, `(samples,)` or `(samples, channels)`, and their rate.
 
-        Samples without a rate are taken to have the model's.
+        Samples without a rate are taken to have the model's; `first` is the number of the first, for errors.
 
         Raises:
             BadInput: one cannot be read, see `gruvy.data.sound.clips`.
@@ -108,7 +108,7 @@ class SoundInputs:
         read = iter(read_clips(paths, self.rate))
         clips = [
             next(read) if isinstance(one, str | Path) else self._given(one, number)
-            for number, one in enumerate(sounds, 1)
+            for number, one in enumerate(sounds, first)
         ]
         cut = (self._cut(clip) for clip in clips)
         return SoundValues([_as_loud(clip, self.rate) if self.levelled else clip for clip in cut])

@@ -70,7 +70,7 @@ def groups(sounds: Sequence[Any]) -> np.ndarray:
     numbers: dict[bytes, int] = {}
     found = []
     for start in range(0, len(sounds), 256):  # so that not all are in memory
-        clips = reader(sounds[start : start + 256])
+        clips = reader(sounds[start : start + 256], first=start + 1)
         keys = [blake2b(clip.tobytes(), digest_size=16).digest() for clip in clips.clips]
         found += [numbers.setdefault(key, len(numbers)) for key in keys]
     return np.array(found, np.int64)

@@ -62,6 +62,7 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     },
     "rolls": {
         "default": MusicRecipe(),
+        "plain": MusicRecipe(window=192, recall_size=0),
         "small": MusicRecipe(embedding_size=128, hidden_size=128, min_epochs=20),
     },
     "panel": {
