@@ -39,7 +39,7 @@ class MusicRecipe(Recipe):
     input_dropout: float = 0.1
     layer_dropout: float = 0.1
     output_dropout: float = 0.35
-    music: int = 1_250_000
+    music: int = 900_000
 
     def epochs(self, lengths: np.ndarray) -> int:
         """Epochs for training pieces of `lengths`, in steps."""
