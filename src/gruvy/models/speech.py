@@ -22,7 +22,7 @@ from gruvy.models.spectra import Augmentation, LogMel, Spectra
 ANSWER = "recurrent network"
 _KERNEL, _ACROSS = 5, 3  # steps and bands that a convolution sees
 _FILTERS = (16, 32)
-_PITCHES = (0.88, 1.0, 1.14)  # factors of the frequencies; one voice stands for others, higher and lower
+_LOWER, _HIGHER = 0.6, 0.7  # of the warp in training: how much lower and higher a recording is heard, too
 
 
 class PastConv(nn.Module):
@@ -80,8 +80,8 @@ class Heard:
 class SpeechModel(nn.Module):
     """Log-probabilities of the blank and of each symbol, every few frames.
 
-    After training, a recording is heard at a few pitches, and the probabilities are averaged: a voice that nobody heard
-    before is rarely unlike all that were at each of them.
+    Where training warps the frequencies, a recording is afterwards heard at three pitches, and the probabilities are
+    averaged: a voice that nobody heard before is rarely unlike all that were at each of them.
 
     Args:
         spectra: the frames.
@@ -99,7 +99,7 @@ class SpeechModel(nn.Module):
         encoder: Recurrent, symbols: int, locked_dropout: float, dropout: float,
     ):  # fmt: skip
         super().__init__()
-        self.register_buffer("pitches", torch.tensor(_PITCHES), persistent=False)
+        self.register_buffer("pitches", torch.tensor(_pitches(spectra.augmentation.warp)), persistent=False)
         self.spectra = spectra
         self.early, self.late = front
         self.narrow = nn.Linear(self.late.output_size, encoder.input_size)
@@ -111,15 +111,15 @@ class SpeechModel(nn.Module):
         """`samples` `(batch, samples)` and `lengths` `(batch,)` -> `(batch, steps, symbols + 1)`, NaN past each end."""
         samples, lengths, pitch = batch["samples"], batch["lengths"], None
         if not self.training:
-            samples, lengths = samples.repeat_interleave(len(_PITCHES), 0), lengths.repeat_interleave(len(_PITCHES))
-            pitch = self.pitches.repeat(len(batch["samples"]))
+            pitch = self.pitches.repeat(len(samples))
+            samples, lengths = (one.repeat_interleave(len(self.pitches), 0) for one in (samples, lengths))
         x, lengths = self.spectra(samples, lengths, pitch)
         for block in (self.early, self.late):
             x, lengths = block(x, lengths)
         output, _ = self.encoder(self.locked_dropout(self.narrow(x)), lengths=lengths)
         said = self._said(output)
         if not self.training:
-            said, lengths = _averaged(said), lengths[:: len(_PITCHES)]
+            said, lengths = self._averaged(said), lengths[:: len(self.pitches)]
         return said.masked_fill(~real_steps(lengths, said.shape[1]).transpose(0, 1), float("nan"))
 
     def branches(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -148,23 +148,27 @@ class SpeechModel(nn.Module):
         rest, units = samples[ready * mel.hop :], self.head.out_features
         if not ready:
             return samples.new_zeros(0, units), replace(heard, samples=rest)
-        clips = samples.expand(len(_PITCHES), -1)
+        clips = samples.expand(len(self.pitches), -1)
         frames, _ = mel(clips, torch.full((len(clips),), len(samples), device=samples.device), self.pitches)
         x, early = self.early.step(self.spectra.normalised(frames), heard.early)
         x, late = self.late.step(x, heard.late)
         said, state = x.new_zeros(0, units), heard.encoder
         if x.shape[1]:
             output, state = self.encoder(self.narrow(x), state)
-            said = _averaged(self._said(output))[0]
+            said = self._averaged(self._said(output))[0]
         return said, Heard(rest, early, late, state)
 
     def _said(self, output: Tensor) -> Tensor:
         return self.head(self.dropout(output)).log_softmax(-1)
 
+    def _averaged(self, said: Tensor) -> Tensor:
+        """Log-probabilities `(batch * pitches, steps, units)` -> of the mean over pitches, `(batch, steps, units)`."""
+        return said.unflatten(0, (-1, len(self.pitches))).logsumexp(1) - math.log(len(self.pitches))
 
-def _averaged(said: Tensor) -> Tensor:
-    """Log-probabilities `(batch * pitches, steps, units)` -> of the mean over the pitches, `(batch, steps, units)`."""
-    return said.unflatten(0, (-1, len(_PITCHES))).logsumexp(1) - math.log(len(_PITCHES))
+
+def _pitches(warp: float) -> tuple[float, ...]:
+    """Factors of the frequencies that a recording is heard at."""
+    return (1 - _LOWER * warp, 1.0, 1 + _HIGHER * warp) if warp else (1.0,)
 
 
 def speech_model(
