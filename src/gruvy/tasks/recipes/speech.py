@@ -15,7 +15,8 @@ class SpeechRecipe(Recipe):
 
     Attributes:
         bands: of the log-mel frames.
-        stride, hidden_size, num_layers, bidirectional, locked_dropout, dropout: see `gruvy.models.speech.speech_model`.
+        frames_per_step: that a step of the encoder stands for.
+        hidden_size, num_layers, bidirectional, locked_dropout, dropout: see `gruvy.models.speech.speech_model`.
         gain, colour, noise, warp, bend, pace, masked_bands, masked_frames: see `gruvy.models.spectra.Augmentation`.
         clips: training clips aimed at; the epochs follow.
     """
@@ -29,7 +30,7 @@ class SpeechRecipe(Recipe):
     judging: float = 0.08
     epoch_steps: int = 1000
     bands: int = 40
-    stride: int = 2
+    frames_per_step: int = 2
     hidden_size: int = 128
     num_layers: int = 2
     bidirectional: bool = True
