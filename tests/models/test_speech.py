@@ -14,11 +14,12 @@ RATE = 4000
 STILL = Augmentation()
 
 
-def model(bidirectional=False, cell=CATALOGUE["gru"], stride=2, augmentation=STILL):
+def model(bidirectional=False, cell=CATALOGUE["gru"], stride=2, augmentation=STILL, look_ahead=3):
     torch.manual_seed(0)
     made = speech_model(
         5, RATE, torch.randn(12), torch.rand(12) + 0.5, cell, augmentation=augmentation, hidden_size=16,
-        num_layers=2, bidirectional=bidirectional, stride=stride, locked_dropout=0.0, dropout=0.0, engine="auto",
+        num_layers=2, bidirectional=bidirectional, stride=stride, look_ahead=look_ahead, locked_dropout=0.0,
+        dropout=0.0, engine="auto",
     )  # fmt: skip
     made.train()
     for seed in range(3):  # so that batch normalisation has seen something
@@ -78,11 +79,11 @@ def test_what_is_said_is_the_mean_over_three_pitches():
     torch.testing.assert_close(said.exp(), torch.stack(alone).mean(0))
 
 
-@pytest.mark.parametrize(("name", "stride"), [("gru", 2), ("lstm", 3), ("mgu", 1)])
+@pytest.mark.parametrize(("name", "stride", "look_ahead"), [("gru", 2, 5), ("lstm", 3, 1), ("mgu", 1, 0)])
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
-def test_chunks_of_any_size_give_the_whole(name, stride, data):
-    network = model(cell=CATALOGUE[name], stride=stride, augmentation=Augmentation(warp=0.2))
+def test_chunks_of_any_size_give_the_whole(name, stride, look_ahead, data):
+    network = model(cell=CATALOGUE[name], stride=stride, augmentation=Augmentation(warp=0.2), look_ahead=look_ahead)
     samples = clip(data.draw(st.sampled_from([1, 99, 100, 101, 140, 777, 3210])))
     sizes = data.draw(st.lists(st.integers(20, 1500), min_size=1, max_size=4))
     with torch.no_grad():
@@ -100,14 +101,17 @@ def test_a_stream_of_nothing_says_nothing():
     assert model().hear(torch.zeros(0), None, last=True)[0].shape == (0, 6)
 
 
-def test_what_is_to_come_changes_nothing_in_one_direction():
-    network, samples = model(), clip(2000)
+@pytest.mark.parametrize("look_ahead", [0, 3])
+def test_what_is_to_come_changes_nothing_in_one_direction_but_for_the_steps_ahead(look_ahead):
+    network, samples = model(look_ahead=look_ahead), clip(2000)
     other = torch.cat([samples[:1000], clip(1000, 5)])
     with torch.no_grad():
         said, changed = (network(batch([s]))[0] for s in (samples, other))
-    before = int(network.steps(torch.tensor(1000)))
+    before = int(network.steps(torch.tensor(1000))) - look_ahead
     torch.testing.assert_close(said[:before], changed[:before], atol=1e-6, rtol=0)
-    assert not torch.allclose(said[before + 4 :], changed[before + 4 :], atol=1e-3)
+    assert all(
+        not torch.allclose(*one, atol=1e-3) for one in zip(said[before + 4 :], changed[before + 4 :], strict=True)
+    )
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])

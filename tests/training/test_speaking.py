@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import soundfile
 from tests.fixtures.small import train, write_csv
 from tests.fixtures.speech import QUICK, RATE, request, rows, shared, small_recipe, spoken
 
@@ -54,6 +55,19 @@ def test_the_same_training_gives_the_same_model(tmp_path):
     assert first.measured["metrics"] == second.measured["metrics"]
     assert first.measured["history"] == second.measured["history"]
     assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(("pace", "frames"), [(1.0, 4), (3.0, 2), (20.0, 1)])
+def test_fast_speech_gets_shorter_steps(tmp_path, pace, frames):
+    rng, records = np.random.default_rng(0), []
+    for number in range(20):
+        text = " ".join(rng.choice(["mi", "la"], 3))
+        soundfile.write(tmp_path / f"{number}.wav", spoken(text, rng, pace=pace), RATE)
+        records.append({"path": f"{number}.wav", "text": text})
+    study = SpeechStudy(request(tmp_path / "out", write_csv(tmp_path / "clips.csv", records)))
+    study.learn()
+    assert study.recipe.frames_per_step == frames
+    assert all(len(fit.train) for fit in study.fits(study.build()))
 
 
 def test_baselines_say_what_training_recordings_said():

@@ -75,6 +75,7 @@ class Heard:
     early: Tensor | None = None  # None before the first frame
     late: Tensor | None = None
     encoder: Any = None
+    steps: int = 0  # that the encoder gave
 
 
 class SpeechModel(nn.Module):
@@ -88,6 +89,8 @@ class SpeechModel(nn.Module):
         front: two convolutions, whose output a linear layer brings to the size that the encoder reads.
         encoder: reads from both sides, or the past alone.
         symbols: the blank not among them.
+        look_ahead: steps that are heard after a step before it is said; past the end, they are of mean frames. Without,
+            a network that reads the past alone learns to say a first symbol before it has heard one.
         locked_dropout: probability of hiding an input unit of the encoder for a whole clip; dropout: of an output unit.
     """
 
@@ -96,9 +99,10 @@ class SpeechModel(nn.Module):
 
     def __init__(
         self, spectra: Spectra, front: tuple[PastConv, PastConv],
-        encoder: Recurrent, symbols: int, locked_dropout: float, dropout: float,
+        encoder: Recurrent, symbols: int, look_ahead: int, locked_dropout: float, dropout: float,
     ):  # fmt: skip
         super().__init__()
+        self.look_ahead = look_ahead
         self.register_buffer("pitches", torch.tensor(_pitches(spectra.augmentation.warp)), persistent=False)
         self.spectra = spectra
         self.early, self.late = front
@@ -114,10 +118,11 @@ class SpeechModel(nn.Module):
             pitch = self.pitches.repeat(len(samples))
             samples, lengths = (one.repeat_interleave(len(self.pitches), 0) for one in (samples, lengths))
         x, lengths = self.spectra(samples, lengths, pitch)
+        x, lengths = self._ended(x), lengths + self._after
         for block in (self.early, self.late):
             x, lengths = block(x, lengths)
         output, _ = self.encoder(self.locked_dropout(self.narrow(x)), lengths=lengths)
-        said = self._said(output)
+        said, lengths = self._said(output[:, self.look_ahead :]), lengths - self.look_ahead
         if not self.training:
             said, lengths = self._averaged(said), lengths[:: len(self.pitches)]
         return said.masked_fill(~real_steps(lengths, said.shape[1]).transpose(0, 1), float("nan"))
@@ -145,18 +150,27 @@ class SpeechModel(nn.Module):
         ready = max(0, 1 + (len(samples) - mel.window) // mel.hop)
         if last and heard.early is None and len(samples):
             ready = max(1, ready)  # a clip shorter than a window is a frame
-        rest, units = samples[ready * mel.hop :], self.head.out_features
-        if not ready:
-            return samples.new_zeros(0, units), replace(heard, samples=rest)
+        rest, begun = samples[ready * mel.hop :], bool(ready) or heard.early is not None
+        if not begun or not (ready or last):
+            return samples.new_zeros(0, self.head.out_features), replace(heard, samples=rest)
         clips = samples.expand(len(self.pitches), -1)
         frames, _ = mel(clips, torch.full((len(clips),), len(samples), device=samples.device), self.pitches)
-        x, early = self.early.step(self.spectra.normalised(frames), heard.early)
+        x = self.spectra.normalised(frames[:, :ready])
+        x, early = self.early.step(self._ended(x) if last else x, heard.early)
         x, late = self.late.step(x, heard.late)
-        said, state = x.new_zeros(0, units), heard.encoder
+        output, state = x.new_zeros(len(x), 0, self.head.in_features), heard.encoder
         if x.shape[1]:
             output, state = self.encoder(self.narrow(x), state)
-            said = self._averaged(self._said(output))[0]
-        return said, Heard(rest, early, late, state)
+        known = output[:, max(0, self.look_ahead - heard.steps) :]
+        return self._averaged(self._said(known))[0], Heard(rest, early, late, state, heard.steps + x.shape[1])
+
+    @property
+    def _after(self) -> int:
+        """Frames that stand for what comes after the end."""
+        return self.look_ahead * self.early.stride * self.late.stride
+
+    def _ended(self, x: Tensor) -> Tensor:
+        return F.pad(x, (0, 0, 0, self._after))
 
     def _said(self, output: Tensor) -> Tensor:
         return self.head(self.dropout(output)).log_softmax(-1)
@@ -173,13 +187,14 @@ def _pitches(warp: float) -> tuple[float, ...]:
 
 def speech_model(
     symbols: int, rate: int, mean: Tensor, scale: Tensor, cell: Cell, *, augmentation: Augmentation, hidden_size: int,
-    num_layers: int, bidirectional: bool, stride: int, locked_dropout: float, dropout: float, engine: str,
+    num_layers: int, bidirectional: bool, stride: int, look_ahead: int, locked_dropout: float, dropout: float,
+    engine: str,
 ) -> SpeechModel:  # fmt: skip
     """A `SpeechModel` from numbers.
 
     Args:
         symbols: there are; rate: of the samples; mean, scale: `(bands,)`, of the training clips' log-mel frames.
-        stride: frames a step.
+        stride: frames a step; look_ahead: steps, see `SpeechModel`.
 
     Raises:
         BadInput: a cell that reads something else than the sequence.
@@ -193,4 +208,4 @@ def speech_model(
     early = PastConv(len(mean), 1, _FILTERS[0], stride)
     front = early, PastConv(early.bands, *_FILTERS, 1)
     spectra = Spectra(LogMel(rate, len(mean)), mean, scale, augmentation)
-    return SpeechModel(spectra, front, encoder, symbols, locked_dropout, dropout)
+    return SpeechModel(spectra, front, encoder, symbols, look_ahead, locked_dropout, dropout)

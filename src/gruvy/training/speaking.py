@@ -16,6 +16,7 @@ from gruvy import artefact
 from gruvy.data.sound.transcripts import Transcripts, to_symbols
 from gruvy.errors import BadInput
 from gruvy.models.ctc import fewest_steps
+from gruvy.models.spectra import LogMel
 from gruvy.tasks.modalities import utterances as modality
 from gruvy.tasks.modalities.sound import groups
 from gruvy.tasks.recipes import SpeechRecipe
@@ -33,6 +34,8 @@ from gruvy.training.utterances import CONSTANT, NEAREST, PARTS
 
 _EXAMPLES = 5
 _MOST_COMPARED = 300  # recordings that decide which words are written
+_STEPS_PER_SYMBOL = 2  # at least, that a recording has for each symbol of its transcript
+_FASTEST = 0.05  # share of the recordings that may have fewer
 _FOR = {"train": "to train on", "validation": "to validate", "test": "to test"}
 
 
@@ -79,6 +82,7 @@ class SpeechStudy:
         """See `Study`."""
         self.inputs = modality.fit_inputs(self.parts["train"].paths, self.recipe)
         self.encoded = {name: self.inputs(part.paths) for name, part in self.parts.items()}
+        self.recipe = replace(self.recipe, frames_per_step=self._frames_per_step())
 
     def build(self) -> Any:
         """See `Study`."""
@@ -204,17 +208,29 @@ class SpeechStudy:
             why = f" (word error rate of the validation part: {shares[KNOWN]} with those alone, {shares[ANY]} with any)"
         return f"it writes {said}{why}"
 
+    def _frames_per_step(self) -> int:
+        """The recipe's, or fewer where people speak so fast that most steps would have to say something."""
+        frames = LogMel(self.inputs.rate).frames(torch.as_tensor(self.encoded["train"].lengths)).numpy()
+        room = np.quantile(frames / self._fewest_steps("train"), _FASTEST) / _STEPS_PER_SYMBOL
+        return max(1, min(self.recipe.frames_per_step, int(room)))
+
+    def _fewest_steps(self, name: str) -> np.ndarray:
+        """Steps that each transcript of a part needs, at least 1."""
+        texts = self.parts[name].texts
+        return np.array([max(1, fewest_steps(to_symbols(text, self.task.characters))) for text in texts])
+
     def _long_enough(self, name: str, model: Any) -> np.ndarray:
         """The rows of a part whose recordings have as many steps as their transcripts need."""
-        steps = model.steps(torch.as_tensor(self.encoded[name].lengths)).tolist()
-        needed = [fewest_steps(to_symbols(text, self.task.characters)) for text in self.parts[name].texts]
-        return np.flatnonzero(np.array(needed) <= np.array(steps))
+        steps = model.steps(torch.as_tensor(self.encoded[name].lengths)).numpy()
+        return np.flatnonzero(self._fewest_steps(name) <= steps)
 
 
 def _recipe(name: str, settings: dict[str, Any]) -> SpeechRecipe:
     recipe = named_recipe(modality.KIND, name)
     assert isinstance(recipe, SpeechRecipe)
-    return replace(recipe, bidirectional=recipe.bidirectional and not settings["one_direction"])
+    if not settings["one_direction"]:
+        return recipe
+    return replace(recipe, bidirectional=False, hidden_size=2 * recipe.hidden_size)  # the units of both directions
 
 
 def _examples(part: Transcripts, said: Sequence[str]) -> str:

@@ -47,7 +47,8 @@ def build_model(inputs: SoundInputs, output_size: int, recipe: SpeechRecipe, cel
     return speech_model(
         output_size, inputs.rate, torch.from_numpy(inputs.mean), torch.from_numpy(inputs.scale), cell,
         augmentation=augmentation, hidden_size=recipe.hidden_size, num_layers=recipe.num_layers,
-        bidirectional=recipe.bidirectional, stride=recipe.frames_per_step, locked_dropout=recipe.locked_dropout,
+        bidirectional=recipe.bidirectional, stride=recipe.frames_per_step,
+        look_ahead=0 if recipe.bidirectional else recipe.look_ahead, locked_dropout=recipe.locked_dropout,
         dropout=recipe.dropout, engine=engine,
     )  # fmt: skip
 

@@ -15,7 +15,8 @@ class SpeechRecipe(Recipe):
 
     Attributes:
         bands: of the log-mel frames.
-        frames_per_step: that a step of the encoder stands for.
+        frames_per_step: that a step of the encoder stands for, at most; fewer where people speak fast.
+        look_ahead: steps that are heard before one is said, where the past alone is read.
         hidden_size, num_layers, bidirectional, locked_dropout, dropout: see `gruvy.models.speech.speech_model`.
         gain, colour, noise, warp, bend, pace, masked_bands, masked_frames: see `gruvy.models.spectra.Augmentation`.
         clips: training clips aimed at; the epochs follow.
@@ -30,7 +31,8 @@ class SpeechRecipe(Recipe):
     judging: float = 0.08
     epoch_steps: int = 1000
     bands: int = 40
-    frames_per_step: int = 2
+    frames_per_step: int = 4
+    look_ahead: int = 5
     hidden_size: int = 128
     num_layers: int = 2
     bidirectional: bool = True
