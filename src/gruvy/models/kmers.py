@@ -85,9 +85,9 @@ class KmerSequence(nn.Module):
 
     def _features(self, tokens: TokenIds) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sequence, key and count of each feature there is, sequence by sequence."""
-        both = [tokens] if self.complement is None else [tokens, _reversed(tokens, self.complement)]
+        strands = [tokens] if self.complement is None else [tokens, _reversed(tokens, self.complement)]
         found: dict[str, list[np.ndarray]] = {"document": [], "key": []}
-        for strand in both:
+        for strand in strands:
             document = np.repeat(np.arange(len(strand)), strand.lengths)
             place = np.arange(len(strand.ids)) - strand.offsets[document]
             room = strand.lengths[document] - place  # symbols from a place to the end of its sequence
@@ -103,11 +103,9 @@ class KmerSequence(nn.Module):
                     found["document"].append(document[inside])
                     found["key"].append(codes[inside] * (self.positions + 1) + 1 + place[inside])
         documents, keys = np.concatenate(found["document"]), np.concatenate(found["key"])
-        order = np.lexsort((keys, documents))
-        documents, keys = documents[order], keys[order]
-        new = np.append(True, (np.diff(documents) != 0) | (np.diff(keys) != 0))[: len(keys)]
-        starts = np.flatnonzero(new)
-        return documents[starts], keys[starts], np.diff(np.append(starts, len(keys)))
+        span = keys.max(initial=0) + 1
+        both, counts = np.unique(documents * span + keys, return_counts=True)
+        return *np.divmod(both, span), counts
 
     def _rows(self, tokens: TokenIds) -> Any:
         """Features as a sparse matrix `(sequences, kept keys)`, counts and places scaled to length 1 in each row."""
