@@ -36,7 +36,7 @@ class SpeechRecipe(Recipe):
     hidden_size: int = 128
     num_layers: int = 2
     bidirectional: bool = True
-    locked_dropout: float = 0.1
+    locked_dropout: float = 0.3
     dropout: float = 0.3
     gain: float = 6.0
     colour: float = 3.0
