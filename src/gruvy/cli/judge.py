@@ -226,7 +226,7 @@ def predict(
     if trained.task.name == "tag":
         predict_tags(trained, inputs, as_json)
         return
-    listed = trained.kind == "sound" and not given  # the answers of a folder say whose they are
+    listed = trained.kind in ("sound", "utterances") and not given  # answers to many recordings say whose they are
     for one, answer in zip(inputs, trained.predict(inputs), strict=True):
         prediction = {"path": str(one), **answer} if listed else answer
         print(artefact.to_json(prediction) if as_json else _plain(prediction))
