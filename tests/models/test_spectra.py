@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.fft import dct
 from scipy.signal import ShortTimeFFT
@@ -20,11 +20,12 @@ from gruvy.models.spectra import (
     coloured,
     cropped,
     disturbed,
+    drifting,
     mel_filters,
 )
 
 CLIPS = [glide("rise", 500), glide("fall", 900, 0.4), glide("flat", 300, 0.031), np.full(1, 0.5, np.float32)]
-ALL = Augmentation(crop=0.3, gain=6, colour=3, noise=1, shift=0.05, warp=0.2, pace=0.3, masked_bands=0.2,
+ALL = Augmentation(crop=0.3, gain=6, colour=3, noise=1, shift=0.05, warp=0.2, pace=0.3, drift=0.3, masked_bands=0.2,
                    masked_frames=0.2)  # fmt: skip
 
 
@@ -175,10 +176,34 @@ def test_masks_hide_whole_bands_and_frames_in_training_only():
 
 def test_pace_stretches_and_keeps_the_ends():
     frames = torch.arange(10.0)[None, :, None].expand(2, 10, 3).contiguous()
-    slow, lengths = at_pace(frames, torch.tensor([10, 4]), torch.tensor([0.5, 2.0]))
+    slow, lengths = at_pace(frames, torch.tensor([10, 4]), torch.tensor([[0.5], [2.0]]).expand(2, 10))
     assert lengths.tolist() == [20, 2]
     np.testing.assert_allclose(slow[0, :, 0], np.minimum(np.arange(20) / 2, 9))
     np.testing.assert_allclose(slow[1, :2, 0], [0, 2])
+
+
+def test_a_pace_that_changes_draws_out_some_frames_and_shortens_others():
+    frames = torch.arange(8.0)[None, :, None]
+    pace = torch.tensor([[0.5, 0.5, 0.5, 0.5, 2.0, 2.0, 2.0, 2.0]])
+    changed, lengths = at_pace(frames, torch.tensor([8]), pace)
+    assert lengths.tolist() == [10]
+    np.testing.assert_allclose(changed[0, :, 0], [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 6])
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 1000), most=st.sampled_from([0.0, 0.1, 0.6]), steps=st.sampled_from([1, 2, 30, 300]))
+def test_a_clip_whose_pace_drifts_goes_on_to_its_end(seed, most, steps):
+    torch.manual_seed(seed)
+    frames = torch.arange(float(steps))[None, :, None]
+    pace = drifting(frames, most)
+    assert pace.shape == (1, steps)
+    assert ((pace - 1).abs() <= most + 1e-6).all()
+    changed, lengths = at_pace(frames, torch.tensor([steps]), pace)
+    assert abs(int(lengths) - float((1 / pace).sum())) <= 0.5 + 1e-3 or int(lengths) == 1
+    moved = changed[0, :, 0].diff()
+    assert ((moved >= 0) & (moved <= 1 + most + 1e-3)).all()
+    assert changed[0, 0, 0] == 0
+    assert changed[0, -1, 0] >= steps - 1 - (1 + most)
 
 
 def test_crops_are_stretches_of_their_clips():

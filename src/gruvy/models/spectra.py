@@ -15,6 +15,7 @@ _FLOOR = 1e-7  # of the power in a band, full scale 1: below what is heard in a 
 _AT_ONCE = 2**24  # samples whose spectra are in memory together, about
 _PLACES = 5  # along the frequencies, that are coloured
 _BENDS = 4  # places between the lowest and the highest frequency, which stay
+_SYLLABLE = 25  # frames, about, from one place to the next where the pace changes
 _KNEE = 0.6  # of the highest frequency: a warp is a factor below it (Jaitly & Hinton 2013: 4800 of 8000 Hz)
 
 
@@ -135,7 +136,8 @@ class Augmentation:
         shift: seconds a clip begins earlier or later, at most; what is moved out is lost.
         warp: the most that all frequencies are moved, as a share (vocal tract length perturbation); bend: deviation of
             what is added to it at a few places along them, so that the formants of a voice move apart or together.
-        pace: the most that a clip is slower or faster, as a share, its frequencies as they are.
+        pace: the most that a clip is slower or faster, as a share, its frequencies as they are; drift: the most that
+            it then is so on the way, some syllables drawn out and others short.
         masked_bands, masked_frames: share of the bands and of the frames that each of two masks hides, at most
             (SpecAugment, Park et al. 2019).
     """
@@ -148,6 +150,7 @@ class Augmentation:
     warp: float = 0.0
     bend: float = 0.0
     pace: float = 0.0
+    drift: float = 0.0
     masked_bands: float = 0.0
     masked_frames: float = 0.0
 
@@ -183,8 +186,9 @@ class Spectra(nn.Module):
             bend = how.bend * torch.randn(len(samples), _BENDS) if how.bend else None
             colour = coloured(len(samples), self.mel.mels, how.colour, samples) if how.colour else None
         frames, lengths = self.mel(samples, lengths, warp, bend, colour)
-        if self.training and how.pace:
-            frames, lengths = at_pace(frames, lengths, _around_one(len(frames), how.pace, frames))
+        if self.training and (how.pace or how.drift):
+            pace = _around_one(len(frames), how.pace, frames)[:, None] * drifting(frames, how.drift)
+            frames, lengths = at_pace(frames, lengths, pace)
         real = real_steps(lengths, frames.shape[1]).transpose(0, 1)
         frames = self.normalised(frames).masked_fill(~real, 0)
         return self.mask(frames, lengths), lengths
@@ -261,13 +265,23 @@ def _along(values: Tensor, places: int) -> Tensor:
     return F.interpolate(values[:, None], places, mode="linear", align_corners=True)[:, 0]
 
 
+def drifting(frames: Tensor, most: float) -> Tensor:
+    """Factors around 1 for `(batch, frames, size)`, `(batch, frames)`, smooth along the frames."""
+    batch, count, _ = frames.shape
+    wave = 2 * torch.rand(batch, 2 + count // _SYLLABLE, device=frames.device) - 1
+    return 1 + most * _along(wave, count)
+
+
 def at_pace(frames: Tensor, lengths: Tensor, pace: Tensor) -> tuple[Tensor, Tensor]:
-    """Frames `(batch, frames, size)` as of clips so many times `(batch,)` as fast, and their numbers.
+    """Frames `(batch, frames, size)` as of clips so many times `(batch, frames)` as fast there, and their numbers.
 
     Between two frames, what is given is interpolated.
     """
-    shorter = (lengths / pace).round().long().clamp(min=1)
-    time = torch.arange(int(shorter.max()), device=frames.device) * pace[:, None]
+    heard = (1 / pace).cumsum(1)  # when each frame is over, in frames of the new clip
+    shorter = heard.gather(1, lengths[:, None] - 1)[:, 0].round().long().clamp(min=1)
+    now = torch.arange(int(shorter.max()), device=frames.device, dtype=heard.dtype).repeat(len(frames), 1)
+    frame = torch.searchsorted(heard, now).clamp(max=frames.shape[1] - 1)
+    time = frame + (now - F.pad(heard, (1, 0)).gather(1, frame)) * pace.gather(1, frame)
     time = time.clamp(max=frames.shape[1] - 1).minimum(lengths[:, None] - 1)
     before = time.long()
     values, following = (

@@ -42,7 +42,7 @@ def build_model(inputs: SoundInputs, output_size: int, recipe: SpeechRecipe, cel
     """The model a recipe describes."""
     augmentation = Augmentation(
         gain=recipe.gain, colour=recipe.colour, noise=recipe.noise, warp=recipe.warp, bend=recipe.bend,
-        pace=recipe.pace, masked_bands=recipe.masked_bands, masked_frames=recipe.masked_frames,
+        pace=recipe.pace, drift=recipe.drift, masked_bands=recipe.masked_bands, masked_frames=recipe.masked_frames,
     )  # fmt: skip
     return speech_model(
         output_size, inputs.rate, torch.from_numpy(inputs.mean), torch.from_numpy(inputs.scale), cell,

@@ -18,7 +18,8 @@ class SpeechRecipe(Recipe):
         frames_per_step: that a step of the encoder stands for, at most; fewer where people speak fast.
         look_ahead: steps that are heard before one is said, where the past alone is read.
         hidden_size, num_layers, bidirectional, locked_dropout, dropout: see `gruvy.models.speech.speech_model`.
-        gain, colour, noise, warp, bend, pace, masked_bands, masked_frames: see `gruvy.models.spectra.Augmentation`.
+        gain, colour, noise, warp, bend, pace, drift, masked_bands, masked_frames: see
+            `gruvy.models.spectra.Augmentation`.
         clips: training clips aimed at; the epochs follow.
     """
 
@@ -44,6 +45,7 @@ class SpeechRecipe(Recipe):
     warp: float = 0.2
     bend: float = 0.06
     pace: float = 0.2
+    drift: float = 0.4
     masked_bands: float = 0.2
     masked_frames: float = 0.05
     clips: int = 64_000
