@@ -44,11 +44,12 @@ def build_model(inputs: SoundInputs, output_size: int, recipe: SpeechRecipe, cel
         gain=recipe.gain, colour=recipe.colour, noise=recipe.noise, warp=recipe.warp, bend=recipe.bend,
         pace=recipe.pace, drift=recipe.drift, masked_bands=recipe.masked_bands, masked_frames=recipe.masked_frames,
     )  # fmt: skip
+    steps = 0 if recipe.bidirectional else -(-recipe.look_ahead // recipe.frames_per_step)
     return speech_model(
         output_size, inputs.rate, torch.from_numpy(inputs.mean), torch.from_numpy(inputs.scale), cell,
         augmentation=augmentation, hidden_size=recipe.hidden_size, num_layers=recipe.num_layers,
         bidirectional=recipe.bidirectional, stride=recipe.frames_per_step,
-        look_ahead=0 if recipe.bidirectional else recipe.look_ahead, locked_dropout=recipe.locked_dropout,
+        look_ahead=steps, locked_dropout=recipe.locked_dropout,
         dropout=recipe.dropout, engine=engine,
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ class SpeechRecipe(Recipe):
     Attributes:
         bands: of the log-mel frames.
         frames_per_step: that a step of the encoder stands for, at most; fewer where people speak fast.
-        look_ahead: steps that are heard before one is said, where the past alone is read.
+        look_ahead: frames that are heard after a step before it is said, where the past alone is read.
         hidden_size, num_layers, bidirectional, locked_dropout, dropout: see `gruvy.models.speech.speech_model`.
         gain, colour, noise, warp, bend, pace, drift, masked_bands, masked_frames: see
             `gruvy.models.spectra.Augmentation`.
@@ -33,7 +33,7 @@ class SpeechRecipe(Recipe):
     epoch_steps: int = 1000
     bands: int = 40
     frames_per_step: int = 4
-    look_ahead: int = 5
+    look_ahead: int = 20
     hidden_size: int = 128
     num_layers: int = 2
     bidirectional: bool = True
