@@ -21,7 +21,7 @@ class SpeechRecognizer(BaseEstimator):
     Recordings are a list of paths, or of pairs of samples, `(samples,)` or `(samples, channels)`, and their rate.
 
     Args:
-        one_direction: hear the past alone, as a stream needs it.
+        one_direction: hear the past and a fifth of a second more, as a stream needs it.
         words: that may be written, `"known"` from the transcripts or `"any"`; None for what errs less.
         beam: prefixes that the search keeps; 1 takes the likeliest path.
         cell, recipe, engine, seed, max_minutes, quiet: as for `SequenceClassifier`.

@@ -47,7 +47,7 @@ class Speech:
     settings: ClassVar[Mapping[str, Setting]] = {
         "valid": Setting(str, None, "manifest to validate on [a part of the data]"),
         "test": Setting(str, None, "manifest to judge on [a part of the data]"),
-        "one_direction": Setting(bool, False, "hear the past alone, so that gruvy stream can write while one speaks"),
+        "one_direction": Setting(bool, False, "hear the past and 0.2 s more; gruvy stream writes while one speaks"),
         "words": Setting(str, None, "that may be written [what errs less on the validation part]", choices=WORDS),
         "beam": Setting(int, 10, "prefixes that the search keeps; 1 takes the likeliest path"),
     }
